@@ -1,0 +1,67 @@
+"""RQ reborn asyncio-native: a job queue on Redis or Valkey that never loses a job."""
+
+from aqueue._core.options import Retry
+from aqueue._core.status import JobStatus
+from aqueue.connection import pop_connection, push_connection, use_connection
+from aqueue.current import cancel_job, get_current_job, requeue_job
+from aqueue.errors import (
+    AqueueError,
+    BadSignature,
+    DuplicateJobError,
+    EnqueueUncertain,
+    InvalidJobOperation,
+    JobCanceled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobStopped,
+    JobTimeout,
+    LeaseLost,
+    NoSuchJobError,
+    PayloadError,
+    QueueFull,
+    QueueUnavailable,
+    SettingsError,
+    WaitTimeout,
+)
+from aqueue.failed import FailedQueue, get_failed_queue
+from aqueue.job import Job
+from aqueue.queue import Queue
+from aqueue.result import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AqueueError",
+    "BadSignature",
+    "DuplicateJobError",
+    "EnqueueUncertain",
+    "FailedQueue",
+    "InvalidJobOperation",
+    "Job",
+    "JobCanceled",
+    "JobError",
+    "JobExpired",
+    "JobFailed",
+    "JobStatus",
+    "JobStopped",
+    "JobTimeout",
+    "LeaseLost",
+    "NoSuchJobError",
+    "PayloadError",
+    "Queue",
+    "QueueFull",
+    "QueueUnavailable",
+    "Result",
+    "Retry",
+    "SettingsError",
+    "WaitTimeout",
+    "__version__",
+    "cancel_job",
+    "get_current_job",
+    "get_failed_queue",
+    "pop_connection",
+    "push_connection",
+    "requeue_job",
+    "use_connection",
+]

@@ -1,0 +1,75 @@
+"""What ids and names may look like, checked at every door.
+
+Braces would move a key to another cluster slot; spaces and control characters would
+break logs, terminals and replies that are lists of ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import secrets
+import time
+
+from aqueue.errors import SettingsError
+
+_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def check_job_id(value: object) -> str:
+    """The id itself.
+
+    Raises:
+        SettingsError: Not 1 to 128 characters of A-Z a-z 0-9 _ . : @ -
+    """
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    raise SettingsError(f"job id {_shown(value)} is not 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+
+
+def check_name(value: object, what: str) -> str:
+    """The name itself; `what` is "queue", "worker" or "namespace".
+
+    Raises:
+        SettingsError: Not 1 to 64 characters of A-Z a-z 0-9 _ . -
+    """
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise SettingsError(f"{what} name {_shown(value)} is not 1 to 64 characters of A-Z a-z 0-9 _ . -")
+
+
+def _shown(value: object) -> str:
+    """A hostile value as one short, printable line; its own repr() may be a trap."""
+    text = ascii(value) if isinstance(value, str | bytes | int | float) else f"of type {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def new_job_id() -> str:
+    """A UUID of version 7 (RFC 9562) in 32 hex digits: unique, and ids sort by the time they were made."""
+    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    return f"{number:032x}"
+
+
+class _Nonces:
+    """Short names for calls, never the same twice: a random prefix per process, and a counter."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start anew; in a forked child the parent's prefix would repeat its nonces."""
+        self._prefix = secrets.token_urlsafe(9)
+        self._count = itertools.count()
+
+    def next(self) -> str:
+        return f"{self._prefix}{next(self._count):x}"
+
+
+_nonces = _Nonces()
+new_nonce = _nonces.next
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_nonces.renew)

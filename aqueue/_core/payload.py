@@ -1,0 +1,258 @@
+"""A call as bytes and back: function <-> import path, arguments, results and meta <-> blobs.
+
+Imports users' modules when a path is resolved; runs nothing of theirs besides that.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from types import MethodType, ModuleType
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from aqueue.errors import PayloadError, SettingsError
+
+_MAX_PATH = 500
+
+
+class Serializer(Protocol):
+    """What `serializer=` takes: any object with these two methods."""
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Encode a value."""
+        ...
+
+    def loads(self, data: bytes, /) -> Any:
+        """Decode it."""
+        ...
+
+
+class PickleSerializer:
+    """The default: any picklable value. Whoever can write to Redis can run code where it is decoded."""
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Encode with protocol 5, which every supported Python reads."""
+        return pickle.dumps(value, 5)
+
+    def loads(self, data: bytes, /) -> Any:
+        """Decode; runs what the data says."""
+        return pickle.loads(data)
+
+
+PICKLE = PickleSerializer()
+
+
+def check_serializer(given: Serializer | str | None) -> Serializer:
+    """The serializer itself: None and "pickle" are the default.
+
+    Raises:
+        SettingsError: It lacks `dumps` or `loads`.
+    """
+    if given is None or given == "pickle":
+        return PICKLE
+    if callable(getattr(given, "dumps", None)) and callable(getattr(given, "loads", None)):
+        assert not isinstance(given, str)
+        return given() if isinstance(given, type) else given
+    raise SettingsError(f'serializer={given!r} must be "pickle" or an object with dumps and loads')
+
+
+class UnknownFunction(LookupError):
+    """The module or the attribute does not exist here; another worker may have it."""
+
+
+_paths: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+
+
+def split_call(func: Callable[..., Any] | str, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The import path and the positional arguments of a call.
+
+    A method of an instance becomes the function of its class with the instance as first argument.
+
+    Raises:
+        SettingsError: The function cannot be imported by a worker; the message says what to do.
+    """
+    if isinstance(func, str):
+        return check_path(func), args
+    if isinstance(func, MethodType) and not isinstance(func.__self__, type):
+        return function_path(func.__func__), (func.__self__, *args)
+    return function_path(func), args
+
+
+def check_path(path: str) -> str:
+    """The path itself, if it can be one: dotted names, at least a module and an attribute.
+
+    Raises:
+        SettingsError: It is not one.
+    """
+    parts = path.split(".")
+    if len(path) > _MAX_PATH or len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        shown = ascii(path) if len(path) <= 80 else ascii(path[:80]) + "..."
+        raise SettingsError(f'function {shown} is not an import path like "package.module.function"')
+    return path
+
+
+def function_path(func: Callable[..., Any]) -> str:
+    """The path under which a worker finds this function.
+
+    Raises:
+        SettingsError: A lambda, a nested function, one of `__main__`, a partial, or no function at all.
+    """
+    try:
+        known = _paths.get(func)
+    except TypeError:
+        known = None
+    return known if known is not None else _new_path(func)
+
+
+def _new_path(func: Callable[..., Any]) -> str:
+    name = getattr(func, "__qualname__", None)
+    module = getattr(func, "__module__", None)
+    if not callable(func) or not isinstance(name, str) or not isinstance(module, str):
+        raise SettingsError(
+            f"cannot enqueue {type(func).__name__} object: give a function, a method or an import path"
+        )
+    if "<lambda>" in name:
+        raise SettingsError(
+            "cannot enqueue a lambda: a worker could not import it. "
+            "Give it a name with `def` at the top of a module"
+        )
+    if "<locals>" in name:
+        raise SettingsError(
+            f"cannot enqueue {name!r}: it is defined inside another function, "
+            "so a worker could not import it. Move it to the top of a module"
+        )
+    if module == "__main__":
+        module = _main_module(name)
+    path = check_path(f"{module}.{name}")
+    _check_found(path, sys.modules.get(func.__module__), name)
+    _paths[func] = path
+    return path
+
+
+def _main_module(name: str) -> str:
+    """The real name of the program's main module, which `python -m package.module` knows."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        raise SettingsError(
+            f"cannot enqueue {name!r} of __main__: a worker's __main__ is another program. "
+            "Move it to a module of its own and import it from there, or run this one with `python -m`"
+        )
+    return str(spec.name)
+
+
+def _check_found(path: str, module: ModuleType | None, name: str) -> None:
+    target: Any = module
+    for part in name.split("."):
+        target = getattr(target, part, None)
+    if target is None:
+        raise SettingsError(
+            f"cannot enqueue {path}: its module has no such name, so a worker could not import it"
+        )
+
+
+def find_function(path: str) -> Callable[..., Any]:
+    """Import what the path names.
+
+    Raises:
+        UnknownFunction: The module or the attribute does not exist here.
+        SettingsError: It is no import path, or names something that cannot be called.
+        Exception: Whatever the module's own code raises while it is imported.
+    """
+    parts = check_path(path).split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:length])
+        try:
+            target: Any = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+                continue  # this module does not exist; any other name is missing inside it
+            raise
+        for part in parts[length:]:
+            target = getattr(target, part, _MISSING)
+        if target is _MISSING:
+            break
+        if not callable(target):
+            raise SettingsError(f"{path} is a {type(target).__name__}, not a function")
+        return target  # type: ignore[no-any-return]
+    raise UnknownFunction(path)
+
+
+_MISSING = object()
+
+
+def is_coroutine_function(func: Callable[..., Any]) -> bool:
+    """Whether calling it makes a coroutine; sees through partials and objects with `async def __call__`."""
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
+
+
+def describe_call(path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """The call as RQ shows it, `module.f(1, b=2)`; arguments are cut, and a repr that raises is named."""
+    shown = [_shown(value) for value in args] + [f"{name}={_shown(value)}" for name, value in kwargs.items()]
+    return f"{path}({', '.join(shown)})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def encode(serializer: Serializer, value: Any, what: str) -> bytes:
+    """Encode a value; `what` is named in the error.
+
+    Raises:
+        PayloadError: The serializer refused it.
+    """
+    try:
+        data = serializer.dumps(value)
+    except Exception as error:
+        raise PayloadError(f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}") from error
+    if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise PayloadError(
+            f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, not bytes"
+        )
+    return data
+
+
+def decode(serializer: Serializer, data: bytes, what: str) -> Any:
+    """Decode a blob; `what` is named in the error.
+
+    Raises:
+        PayloadError: Another serializer wrote it, a class is missing here, or it is damaged.
+    """
+    try:
+        return serializer.loads(data)
+    except Exception as error:
+        raise PayloadError(f"{what} cannot be decoded: {type(error).__name__}: {_message(error)}") from error
+
+
+def decode_call(
+    serializer: Serializer, data: bytes | None, job_id: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a job.
+
+    Raises:
+        PayloadError: They cannot be decoded, or are not arguments.
+    """
+    what = f"the arguments of job {job_id!r}"
+    if data is None:
+        raise PayloadError(f"{what} are missing")
+    call = decode(serializer, data, what)
+    try:
+        args, kwargs = call
+        return tuple(args), dict(kwargs)
+    except Exception as error:
+        raise PayloadError(f"{what} are not a pair of positional and keyword arguments") from error
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:500]
+    except Exception:
+        return "(its message cannot be shown)"

@@ -1,0 +1,162 @@
+"""`JobRecord`: what Redis holds about one job. One line a field: its name, its type, who writes it.
+
+Fields are decoded when they are read, so that a worker pays only for what it looks at. Only
+values that differ from their default are stored. Durations and instants are integer
+milliseconds; the API converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, overload
+
+from aqueue._core.options import (
+    DAY_MS,
+    DEFAULT_FAILURE_TTL_MS,
+    DEFAULT_MAX_LOST,
+    DEFAULT_RESULT_TTL_MS,
+    DEFAULT_TIMEOUT_MS,
+    RetryPolicy,
+)
+from aqueue._core.status import JobStatus
+
+T = TypeVar("T")
+
+
+class Field(Generic[T]):
+    """One field of the record's hash: read from the raw bytes, or its default."""
+
+    __slots__ = ("decode", "default", "key")
+
+    def __init__(self, key: bytes, decode: Callable[[bytes], T], default: T) -> None:
+        self.key = key
+        self.decode = decode
+        self.default = default
+
+    @overload
+    def __get__(self, record: None, owner: type[Any]) -> Field[T]: ...
+    @overload
+    def __get__(self, record: JobRecord, owner: type[Any]) -> T: ...
+    def __get__(self, record: JobRecord | None, owner: type[Any]) -> T | Field[T]:
+        if record is None:
+            return self
+        raw = record.fields.get(self.key)
+        return self.default if raw is None else self.decode(raw)
+
+
+def _text(raw: bytes) -> str:
+    """Text that may have been cut or damaged on its way."""
+    return raw.decode("utf-8", "replace")
+
+
+def _status(raw: bytes) -> JobStatus:
+    return JobStatus(raw.decode())
+
+
+_NONE_INT: int | None = None
+_NONE_STR: str | None = None
+_NONE_BYTES: bytes | None = None
+
+
+class JobRecord:
+    """The facts about a job as one reply of Redis gave them; never changed in place."""
+
+    __slots__ = ("fields", "id")
+
+    def __init__(self, id: str, fields: Mapping[bytes, bytes]) -> None:
+        self.id = id
+        #: The hash as Redis holds it.
+        self.fields = fields
+
+    def evolve(self, **changes: str | bytes | int | None) -> JobRecord:
+        """A record with these fields set; None removes one."""
+        fields = dict(self.fields)
+        for name, value in changes.items():
+            if value is None:
+                fields.pop(name.encode(), None)
+            else:
+                fields[name.encode()] = value if isinstance(value, bytes) else str(value).encode()
+        return JobRecord(self.id, fields)
+
+    #: Written by every transition.
+    status = Field(b"status", _status, JobStatus.CREATED)
+    #: The queue it belongs to; enqueue.
+    queue = Field(b"queue", _text, "")
+    #: Import path of the function; enqueue.
+    function = Field(b"function", _text, "")
+    #: Arguments as one opaque blob; enqueue. Absent in a damaged record.
+    data = Field(b"data", bytes, _NONE_BYTES)
+    #: Given by the user; enqueue. Absent: made from the function's name.
+    description = Field(b"description", _text, _NONE_STR)
+    #: The user's meta, encoded; enqueue and amend. Absent: {}.
+    meta = Field(b"meta", bytes, _NONE_BYTES)
+    #: May run this long, ms, -1 no limit; enqueue.
+    timeout = Field(b"timeout", int, DEFAULT_TIMEOUT_MS)
+    #: Expires unless started this long after it was queued, ms; enqueue.
+    ttl = Field(b"ttl", int, _NONE_INT)
+    #: Kept this long after it finished, ms, -1 for ever; enqueue.
+    result_ttl = Field(b"result_ttl", int, DEFAULT_RESULT_TTL_MS)
+    #: Kept this long after it failed, ms, -1 for ever; enqueue.
+    failure_ttl = Field(b"failure_ttl", int, DEFAULT_FAILURE_TTL_MS)
+    #: -100 to 100; enqueue.
+    priority = Field(b"priority", int, 0)
+    #: `Retry` as JSON; enqueue. Absent: never.
+    retry = Field(b"retry", RetryPolicy.decode, RetryPolicy())
+    #: Identifies the enqueue call, so that its replay is known; enqueue.
+    nonce = Field(b"nonce", _text, "")
+    #: When it was first stored, unix ms; absent when it was queued at once.
+    stored_at = Field(b"created_at", int, _NONE_INT)
+    #: When it last became queued by enqueue, promote or requeue, unix ms.
+    enqueued_at = Field(b"enqueued_at", int, _NONE_INT)
+    #: When the last execution began, unix ms; claim.
+    started_at = Field(b"started_at", int, _NONE_INT)
+    #: When it ended, unix ms.
+    ended_at = Field(b"ended_at", int, _NONE_INT)
+    #: The lease's token (worker uuid : claim nonce : fence); claim. It stays, to know a replayed settle.
+    token = Field(b"token", _text, "")
+    #: Counts every lease of this id, over all incarnations; claim.
+    fence = Field(b"fence", int, 0)
+    #: Name of the worker that ran it last; claim. Absent: the worker's name is its uuid, in the token.
+    named_worker = Field(b"worker_name", _text, _NONE_STR)
+    #: Executions that raised and were retried; settle.
+    attempts = Field(b"attempts", int, 0)
+    #: Leases lost with their worker; recover.
+    lost = Field(b"lost", int, 0)
+    #: Executions given back at a shutdown; settle.
+    releases = Field(b"releases", int, 0)
+    #: Executions given back because the function is unknown there; settle.
+    misses = Field(b"misses", int, 0)
+    #: How often the lease may be lost; enqueue.
+    max_lost = Field(b"max_lost", int, DEFAULT_MAX_LOST)
+    #: How often this id was requeued or reused; enqueue and requeue.
+    incarnation = Field(b"incarnation", int, 0)
+    #: "cancel" or "stop" was asked of the running job; cancel.
+    request = Field(b"request", _text, _NONE_STR)
+    #: Traceback text; fail, stop, recover, quarantine.
+    exc_info = Field(b"exc_info", _text, _NONE_STR)
+    #: Class name of the exception; with exc_info.
+    error_type = Field(b"error_type", _text, "")
+    #: Its message; with exc_info.
+    error_message = Field(b"error_message", _text, "")
+    #: Set on what is left for a minute of a job that finished with result_ttl=0.
+    gone = Field(b"gone", bool, False)
+
+    @property
+    def created_at(self) -> int | None:
+        """When it was first stored, unix ms."""
+        return self.enqueued_at if self.stored_at is None else self.stored_at
+
+    @property
+    def worker_name(self) -> str | None:
+        """The worker that runs it or ran it last."""
+        return self.named_worker or self.token.partition(":")[0] or None
+
+    @property
+    def retries_left(self) -> int | None:
+        """Retries that are left; None without a retry policy."""
+        return max(0, self.retry.max - self.attempts) if self.retry.max else None
+
+    @property
+    def kept_ms(self) -> int:
+        """How long a job is kept that was canceled or expired: its failure_ttl if given, else a day."""
+        return self.failure_ttl if b"failure_ttl" in self.fields else DAY_MS

@@ -1,0 +1,146 @@
+"""`AsyncClient`: runs operations and lookups on one event loop, through any fault of Redis or the network.
+
+Each try has a deadline; what failed is tried again until the caller's patience is over. That is
+safe because every script gives the same answer when it is replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import redis.exceptions as redis_errors
+
+from aqueue._redis.coalescer import Coalescer
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
+from aqueue._redis.keys import Keys
+from aqueue._redis.operations import Lookup, Operation
+from aqueue._redis.pool import Pool
+from aqueue._redis.scripts import Argument, Script
+from aqueue._redis.source import Source
+from aqueue._redis.subscriber import Subscriber
+from aqueue._redis.waiters import Waiters
+
+T = TypeVar("T")
+
+#: Seconds for one try: connecting, sending and the reply.
+DEADLINE = 5.0
+
+_LINE = re.compile(r"user_script:(\d+)")
+
+
+class AsyncClient:
+    """Everything that one event loop holds towards one Redis."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.pool = Pool(source)
+        self.subscriber = Subscriber(self.pool)
+        self.waiters = Waiters(self)
+        self._coalescers: dict[tuple[str, str], Coalescer] = {}
+
+    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+        """Call a script and decode its reply. One round trip, when nothing goes wrong.
+
+        Cancelling drops the connection; the call may still be carried out.
+
+        Args:
+            patience: Seconds of trying; None: for ever, also when memory is full or credentials are refused.
+
+        Raises:
+            QueueUnavailable: Patience is over; `uncertain` tells whether it may have been carried out.
+            QueueFull: Redis is out of memory.
+            AqueueError: What the operation's `decode` makes of the reply.
+        """
+        script = operation.script
+        call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
+        try:
+            replies = await self._try([call], Attempts(self.source.shown, patience), script)
+        except redis_errors.ResponseError as error:
+            explain(error, script)
+            raise
+        return operation.decode(replies[0])
+
+    async def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
+        """Run a lookup's commands in one pipeline, and decode the replies.
+
+        Raises:
+            QueueUnavailable: Patience is over.
+        """
+        if not lookup.commands:
+            return lookup.decode([])
+        return lookup.decode(await self._try(lookup.commands, Attempts(self.source.shown, patience)))
+
+    def coalescer(self, keys: Keys, queue: str) -> Coalescer:
+        """Where the enqueues of this loop for one queue meet."""
+        found = self._coalescers.get((keys.prefix, queue))
+        if found is None:
+            found = self._coalescers[keys.prefix, queue] = Coalescer(self.run, keys, queue)
+        return found
+
+    async def ping(self, *, patience: float = PATIENCE) -> None:
+        """Raise QueueUnavailable unless Redis answers."""
+        await self.read(Lookup([("PING",)], lambda replies: None), patience=patience)
+
+    async def aclose(self) -> None:
+        """Close this loop's connections; the next call opens new ones."""
+        await self.waiters.aclose()
+        await self.subscriber.aclose()
+        await self.pool.aclose()
+
+    async def _try(
+        self, commands: Sequence[tuple[Argument, ...]], attempts: Attempts, script: Script | None = None
+    ) -> list[Any]:
+        while True:
+            exchange = Exchange(self.pool, commands)
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    return await exchange.run()
+            except CAUGHT as error:
+                verdict = attempts.failed(error, sent=exchange.sent)
+            if verdict is Verdict.LOAD and script is not None:
+                await self._try([("SCRIPT", "LOAD", script.text)], attempts)
+                continue
+            if verdict is Verdict.RECONNECT:
+                self.pool.drop()
+            await asyncio.sleep(attempts.pause())
+
+
+class Exchange:
+    """Commands sent in one write, and their replies."""
+
+    __slots__ = ("_commands", "_pool", "sent")
+
+    def __init__(self, pool: Pool, commands: Sequence[tuple[Argument, ...]]) -> None:
+        self._pool = pool
+        self._commands = commands
+        #: Whether they had begun to leave.
+        self.sent = False
+
+    async def run(self) -> list[Any]:
+        """The replies; raises the first error among them when all have been read."""
+        connection = await self._pool.take()
+        try:
+            packed = connection.pack_commands(self._commands)
+            self.sent = True
+            await connection.send_packed_command(packed, check_health=False)
+            replies: list[Any] = []
+            failure: Exception | None = None
+            for _ in self._commands:
+                try:
+                    replies.append(await connection.read_response(disable_decoding=True))
+                except redis_errors.ResponseError as error:
+                    failure = failure or error
+        finally:
+            self._pool.give_back(connection)
+        if failure is not None:
+            raise failure
+        return replies
+
+
+def explain(error: Exception, script: Script) -> None:
+    """Say where in our Lua sources an error arose."""
+    line = _LINE.search(str(error))
+    error.add_note(f"in {script.place(int(line[1]))}" if line else f"in lua/{script.name}.lua")

@@ -1,0 +1,142 @@
+"""What to do about an error of Redis or of the way to it: the one table, and the patience to go with it.
+
+redis-py strips the code from the message of errors it has a class for, so these are told by
+class and the others by their first word. Both drivers use this; neither decides by itself.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from enum import Enum
+
+import redis.exceptions as redis_errors
+
+from aqueue.errors import AqueueError, QueueFull, QueueUnavailable
+
+#: How long a program that enqueues or reads goes on trying, seconds.
+PATIENCE = 10.0
+#: Bounds of the pause between two attempts, seconds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+
+class Verdict(Enum):
+    """What the error asks for."""
+
+    #: Try again after a pause.
+    RETRY = "retry"
+    #: Connections lead to a server that has become a replica: drop all of them, then try again.
+    RECONNECT = "reconnect"
+    #: The server does not know the script: load it, then try again at once.
+    LOAD = "load"
+    #: Out of memory.
+    FULL = "full"
+    #: Credentials or permissions.
+    REFUSED = "refused"
+    #: A bug or a foreign key: trying again changes nothing.
+    FATAL = "fatal"
+
+
+_BY_CLASS: tuple[tuple[type[BaseException], Verdict], ...] = (
+    (redis_errors.NoScriptError, Verdict.LOAD),
+    (redis_errors.OutOfMemoryError, Verdict.FULL),
+    (redis_errors.ReadOnlyError, Verdict.RECONNECT),
+    (redis_errors.MasterDownError, Verdict.RECONNECT),
+    (redis_errors.AuthenticationError, Verdict.REFUSED),
+    (redis_errors.AuthorizationError, Verdict.REFUSED),
+    (redis_errors.NoPermissionError, Verdict.REFUSED),
+    (redis_errors.ConnectionError, Verdict.RETRY),
+    (redis_errors.TimeoutError, Verdict.RETRY),
+    (redis_errors.TryAgainError, Verdict.RETRY),
+    (redis_errors.ClusterDownError, Verdict.RETRY),
+    (redis_errors.InvalidResponse, Verdict.RETRY),
+    (OSError, Verdict.RETRY),  # also the built-in TimeoutError
+    (EOFError, Verdict.RETRY),
+)
+_BY_WORD = {
+    "MISCONF": Verdict.RETRY,
+    "BUSY": Verdict.RETRY,
+    "NOREPLICAS": Verdict.RETRY,
+    "LOADING": Verdict.RETRY,
+    "TRYAGAIN": Verdict.RETRY,
+    "CLUSTERDOWN": Verdict.RETRY,
+    "MASTERDOWN": Verdict.RECONNECT,
+    "READONLY": Verdict.RECONNECT,
+    "UNBLOCKED": Verdict.RECONNECT,
+    "OOM": Verdict.FULL,
+    "NOAUTH": Verdict.REFUSED,
+    "WRONGPASS": Verdict.REFUSED,
+    "NOPERM": Verdict.REFUSED,
+    "NOSCRIPT": Verdict.LOAD,
+}
+
+#: What a driver catches; anything else is not about Redis.
+CAUGHT = (redis_errors.RedisError, OSError, EOFError)
+
+
+def judge(error: BaseException) -> Verdict:
+    """What the error asks for."""
+    for kind, verdict in _BY_CLASS:
+        if isinstance(error, kind):
+            return verdict
+    return _BY_WORD.get(str(error).partition(" ")[0], Verdict.FATAL)
+
+
+class Attempts:
+    """The tries of one call: how long to pause after each failure, and which error ends them."""
+
+    def __init__(self, shown: str, patience: float | None = PATIENCE) -> None:
+        self._shown = shown
+        self._patience = patience
+        self._started = time.monotonic()
+        self._failures = 0
+        #: Whether some try may have reached the server without our seeing its answer.
+        self.uncertain = False
+
+    def failed(self, error: Exception, *, sent: bool) -> Verdict:
+        """Note a failure; the verdict is RETRY, RECONNECT or LOAD.
+
+        Args:
+            sent: Whether the command had begun to leave.
+
+        Raises:
+            QueueFull: Out of memory, so nothing was stored.
+            QueueUnavailable: Patience is over, or the credentials are refused.
+            Exception: The error itself, when trying again changes nothing.
+        """
+        verdict = judge(error)
+        if verdict is Verdict.FATAL:
+            raise error
+        if verdict is Verdict.FULL and self._patience is not None:
+            raise QueueFull(
+                f"Redis at {self._shown} is out of memory (maxmemory) and takes no new jobs: "
+                "let workers finish some, or give it more memory"
+            ) from error
+        if verdict is Verdict.REFUSED and self._patience is not None:
+            raise self._unavailable(f"refuses the credentials or lacks permissions: {error}") from error
+        self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
+        self._failures += 1
+        if self._patience is not None and time.monotonic() - self._started > self._patience:
+            raise self._unavailable(f"did not answer for {self._patience:g} s: {describe(error)}") from error
+        return verdict
+
+    def pause(self) -> float:
+        """Seconds until the next try: full jitter, growing."""
+        return random.uniform(
+            SHORTEST_PAUSE / 2, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
+        )
+
+    def _unavailable(self, reason: str) -> AqueueError:
+        error = QueueUnavailable(f"Redis at {self._shown} {reason}")
+        error.uncertain = self.uncertain
+        return error
+
+
+def _answered(error: BaseException) -> bool:
+    """Whether the server itself said no, and so did nothing."""
+    return isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
+
+
+def describe(error: BaseException) -> str:
+    """One line for a message; our own deadline has no text of its own."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,94 @@
+"""Every key of a namespace: the data model.
+
+All keys of a namespace begin with one hash tag, `{aqueue}:`, so that each script is legal on
+a Redis Cluster. After the prefix:
+
+    job:<id>          hash    the record; only fields that differ from their default (see `_core.record`)
+    result:<id>       string  the encoded return value, with its own TTL; absent when None
+    history:<id>      list    earlier executions, newest first, at most 9; written when a job runs again
+    queue:<q>         zset    waiting ids; score = -priority * 2^46 + seq (at the front: minus a counter)
+    scheduled:<q>     zset    ids; score = due time, unix ms
+    deferred:<q>      zset    ids; score = creation, unix ms
+    started:<q>       zset    ids; score = lease deadline, unix ms: membership is the lease
+    finished:<q> failed:<q> canceled:<q> expired:<q>
+                      zset    ids; score = when they are to be removed, unix ms, or +inf
+    expiring:<q>      zset    waiting ids that carry a ttl; score = deadline, unix ms
+    meta:<q>          hash    seq, front (counters), paused, totals (finished, failed, ..., lost)
+    queues            set     queue names
+    wake:<q>          list    tokens for BLPOP; content meaningless, at most one
+    worker:<uuid>     hash    a worker's record, claim (last claim's nonce) and claimed (its ids); with a TTL
+    workers           zset    worker uuids; score = when the record ends, unix ms
+    heartbeat         string  last beat of any worker, unix ms
+    hold              string  no recovery before, unix ms
+    reply:<nonce>     string  the answer to a cancel, requeue or delete, for a minute: a replay gets it again
+
+Channels: `done:<id>` when a job has ended or is gone, `commands:<uuid>` for a worker. Live keys carry no
+TTL; ended ones do (with a day of slack: prune removes them first), or are kept for ever on request.
+This module alone makes names, so that a namespace can be split into partitions later.
+"""
+
+from __future__ import annotations
+
+from aqueue._core.names import check_name
+
+DEFAULT_NAMESPACE = "aqueue"
+
+
+class Keys:
+    """The key names of one namespace."""
+
+    __slots__ = ("heartbeat", "hold", "namespace", "prefix", "queues", "workers")
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
+        self.namespace = check_name(namespace, "namespace")
+        self.prefix = f"{{{namespace}}}:"
+        self.queues = f"{self.prefix}queues"
+        self.workers = f"{self.prefix}workers"
+        self.heartbeat = f"{self.prefix}heartbeat"
+        self.hold = f"{self.prefix}hold"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keys) and other.namespace == self.namespace
+
+    def __hash__(self) -> int:
+        return hash(self.namespace)
+
+    def job(self, job_id: str) -> str:
+        """The record."""
+        return f"{self.prefix}job:{job_id}"
+
+    def result(self, job_id: str) -> str:
+        """The encoded return value."""
+        return f"{self.prefix}result:{job_id}"
+
+    def history(self, job_id: str) -> str:
+        """Earlier executions."""
+        return f"{self.prefix}history:{job_id}"
+
+    def registry(self, registry: str, queue: str) -> str:
+        """A queue's ids of one kind: "queue", "scheduled", "started", "failed" ..., or "expiring"."""
+        return f"{self.prefix}{registry}:{queue}"
+
+    def meta(self, queue: str) -> str:
+        """Counters and the paused flag of a queue."""
+        return f"{self.prefix}meta:{queue}"
+
+    def wake(self, queue: str) -> str:
+        """Wake tokens of a queue."""
+        return f"{self.prefix}wake:{queue}"
+
+    def worker(self, worker_id: str) -> str:
+        """A worker's record."""
+        return f"{self.prefix}worker:{worker_id}"
+
+    def reply(self, nonce: str) -> str:
+        """The remembered answer to one call."""
+        return f"{self.prefix}reply:{nonce}"
+
+    def done_channel(self, job_id: str) -> str:
+        """Where the end of a job is told."""
+        return f"{self.prefix}done:{job_id}"
+
+    def commands_channel(self, worker_id: str) -> str:
+        """Where a worker is asked to cancel or stop a job."""
+        return f"{self.prefix}commands:{worker_id}"

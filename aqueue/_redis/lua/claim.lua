@@ -1,0 +1,133 @@
+-- flags: allow-oom
+-- claim: queued -> started, with a lease; queued -> expired where the ttl has passed
+--
+-- Takes jobs from the queues in the order given, promoting due ones first. The jobs and their leases change hands
+-- in one step, for any number of queues. The same nonce gets the same jobs again while they are still
+-- this worker's: the reply to the first call may have been lost.
+--
+-- Replies  {next_ms, more, job...}  next_ms: until the earliest scheduled job is due, -1 for none; more: "1"
+--          while claimable jobs are left; a job: {id, token, {field, value...}}
+local worker_key     = KEYS[1] -- hash  the worker's record
+local prefix         = ARGV[1] -- str   of all keys
+local worker_id      = ARGV[2] -- str   the worker's uuid
+local nonce          = ARGV[3] -- str   of this call, never used again by this worker
+local limit          = tonumber(ARGV[4]) -- int   free slots, at most 100
+local lease_ms       = tonumber(ARGV[5]) -- int   length of the lease
+local max_bytes      = tonumber(ARGV[6]) -- int   arguments per call, but at least one job
+local worker_name    = ARGV[7] -- str   stored with the job; "" when it is the uuid
+local failure_ttl_ms = tonumber(ARGV[8]) -- int   default life of failed jobs
+local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
+-- ARGV[10...] names of the queues, in order of service
+
+-- include: clock
+-- include: typed
+-- include: place
+-- include: wake
+-- include: ended
+-- include: expire
+-- include: promote
+
+local last = redis.call("HMGET", worker_key, "claim", "claimed")
+local is_replay = last[1] == nonce
+for q = 10, #ARGV do
+  typed(ARGV[q], "queue", "started", "scheduled", "expiring", "expired")
+end
+
+local jobs, ids = {}, {}
+if is_replay then
+  for id, token in string.gmatch(last[2], "(%S+) (%S+)") do
+    local fields = redis.call("HGETALL", prefix .. "job:" .. id)
+    local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "token")
+    if h[1] == "started" and h[2] == token then
+      jobs[#jobs + 1] = { id, token, fields }
+    end
+  end
+end
+
+-- start(id, place, fields, h): queued -> started
+local function start(id, place, fields, h)
+  local fence = whole((tonumber(h.fence) or 0) + 1)
+  local token = worker_id .. ":" .. nonce .. ":" .. fence
+  local changes = { "status", "started", "token", token, "fence", fence, "started_at", whole(now), "place", place }
+  if worker_name ~= "" then
+    changes[11], changes[12] = "worker_name", worker_name
+  end
+  redis.call("HSET", prefix .. "job:" .. id, unpack(changes))
+  for _, change in ipairs(changes) do
+    fields[#fields + 1] = change
+  end
+  jobs[#jobs + 1] = { id, token, fields }
+  ids[#ids + 1] = id .. " " .. token
+end
+
+-- take(queue): claim from one queue until the slots or the bytes are used up
+local bytes = 0
+local function take(queue)
+  local queue_key, expiring_key = prefix .. "queue:" .. queue, prefix .. "expiring:" .. queue
+  local found = redis.call("ZRANGE", queue_key, 0, limit - #jobs - 1, "WITHSCORES")
+  local gone, leases, timed = {}, {}, {}
+  for i = 1, #found, 2 do
+    local id = found[i]
+    local fields, h = redis.call("HGETALL", prefix .. "job:" .. id), {}
+    for f = 1, #fields, 2 do
+      h[fields[f]] = fields[f + 1]
+    end
+    local size = #(h.data or "")
+    if #jobs > 0 and bytes + size > max_bytes then
+      break
+    end
+    gone[#gone + 1] = id
+    local deadline = h.ttl and redis.call("ZSCORE", expiring_key, id)
+    if deadline then
+      timed[#timed + 1] = id
+    end
+    if h.status ~= "queued" then
+      redis.log(redis.LOG_NOTICE, "aqueue: dropped " .. id .. " from a queue: its record says otherwise")
+    elseif deadline and tonumber(deadline) <= now then
+      expire(id, queue, h.failure_ttl)
+    else
+      bytes = bytes + size
+      start(id, found[i + 1], fields, h)
+      leases[#leases + 1] = whole(now + lease_ms)
+      leases[#leases + 1] = id
+    end
+  end
+  if #gone > 0 then
+    redis.call("ZREM", queue_key, unpack(gone))
+  end
+  if #timed > 0 then
+    redis.call("ZREM", expiring_key, unpack(timed))
+  end
+  if #leases > 0 then
+    redis.call("ZADD", prefix .. "started:" .. queue, unpack(leases))
+  end
+end
+
+local next_ms, more = -1, ""
+for q = 10, #ARGV do
+  local queue = ARGV[q]
+  local paused = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
+  promote(queue)
+  if not is_replay and not paused and #jobs < limit then
+    take(queue)
+  end
+  if not paused then
+    local left = redis.call("ZCARD", prefix .. "queue:" .. queue)
+    if left > 0 then
+      more = "1"
+      wake(queue)
+    elseif redis.call("LLEN", prefix .. "wake:" .. queue) > 0 then
+      redis.call("DEL", prefix .. "wake:" .. queue) -- nothing is left to wake anybody for
+    end
+    local first = redis.call("ZRANGE", prefix .. "scheduled:" .. queue, 0, 0, "WITHSCORES")
+    if first[2] then
+      local delay = math.max(0, first[2] - now)
+      next_ms = next_ms < 0 and delay or math.min(next_ms, delay)
+    end
+  end
+end
+if not is_replay and limit > 0 then
+  redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "))
+  redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))
+end
+return { next_ms, more, unpack(jobs) }

@@ -1,0 +1,124 @@
+-- flags: allow-oom
+-- settle: started -> finished, failed, stopped or canceled (for good), or queued or scheduled (runs again)
+--
+-- Records how executions ended and frees their leases, each on its own. Only the holder of the lease may: a
+-- worker that was given up for dead must not overwrite the outcome of the one that took over. The same
+-- token gets "ok" again.
+--
+-- Replies  a word per job:  "ok"  recorded;  "lost"  the lease belongs to another execution, nothing changed
+local prefix         = ARGV[1] -- str   of all keys
+local failure_ttl_ms = tonumber(ARGV[2]) -- int   default life of failed jobs
+local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack of the keys' own TTL
+-- ARGV[4...] seven per job: id, token, kind (finish, fail, stop, cancel, retry, release), number (finish:
+-- ms to keep it, -1 for ever; retry, release: delay in ms), value (finish: the encoded result or ""; fail,
+-- retry: the traceback; release: "unknown" or ""), error_type, error_message
+
+-- include: clock
+-- include: typed
+-- include: place
+-- include: wake
+-- include: ended
+-- include: history
+
+local FIELDS = { "status", "token", "settled", "queue", "request", "failure_ttl", "priority", "started_at", "worker_name", "fence" }
+local ENDED_AS = { fail = "failed", stop = "stopped", cancel = "canceled" }
+local LOSING = { retry = true, release = true } -- a cancel or stop that was asked for wins over these
+
+local jobs = {}
+for i = 4, #ARGV, 7 do
+  local h = redis.call("HMGET", prefix .. "job:" .. ARGV[i], unpack(FIELDS))
+  jobs[#jobs + 1] = h
+  if h[1] == "started" and h[4] then
+    typed(h[4], "queue", "started", "scheduled", "finished", "failed", "canceled")
+  end
+end
+
+local done, removed = {}, {}
+
+-- finish(i, h): keep the result, or a tombstone for a minute where nothing is to be kept
+local function finish(i, h)
+  local id, keep = ARGV[i], tonumber(ARGV[i + 3])
+  local job_key = prefix .. "job:" .. id
+  if keep == 0 then
+    redis.call("UNLINK", job_key, prefix .. "history:" .. id)
+    redis.call("HSET", job_key, "status", "finished", "gone", "1", "token", h[2], "nonce", h.nonce, "queue", h[4], "incarnation", h.incarnation, "fence", h[10] or "0")
+    redis.call("PEXPIRE", job_key, 60000)
+    redis.call("HINCRBY", prefix .. "meta:" .. h[4], "finished", 1)
+    redis.pcall("PUBLISH", prefix .. "done:" .. id, "finished")
+    return
+  end
+  redis.call("HSET", job_key, "status", "finished", "ended_at", whole(now))
+  redis.call("HDEL", job_key, "place", "request")
+  if ARGV[i + 4] ~= "" then
+    if keep < 0 then
+      redis.call("SET", prefix .. "result:" .. id, ARGV[i + 4])
+    else
+      redis.call("SET", prefix .. "result:" .. id, ARGV[i + 4], "PX", whole(keep))
+    end
+  end
+  file_ended(id, h[4], "finished", keep)
+end
+
+-- fail(i, h, status): keep the traceback
+local function fail(i, h, status)
+  local job_key = prefix .. "job:" .. ARGV[i]
+  redis.call("HSET", job_key, "status", status, "ended_at", whole(now))
+  if status == "failed" then
+    redis.call("HSET", job_key, "exc_info", ARGV[i + 4], "error_type", ARGV[i + 5], "error_message", ARGV[i + 6])
+  end
+  redis.call("HDEL", job_key, "place", "request")
+  file_ended(ARGV[i], h[4], status, kept(status, h[6]))
+end
+
+-- again(i, h): back into the queue, or scheduled
+local function again(i, h)
+  local id, kind, delay = ARGV[i], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local queue, job_key = h[4], prefix .. "job:" .. id
+  if kind == "retry" then
+    redis.call("HINCRBY", job_key, "attempts", 1)
+    remember(id, "retried", h[8], whole(now), h[9] or string.match(h[2], "^[^:]*"), ARGV[i + 5], ARGV[i + 6], ARGV[i + 4])
+  else
+    redis.call("HINCRBY", job_key, ARGV[i + 4] == "unknown" and "misses" or "releases", 1)
+  end
+  redis.call("HDEL", job_key, "token", "place", "started_at", "worker_name")
+  if delay > 0 then
+    redis.call("HSET", job_key, "status", "scheduled", "settled", h[2])
+    redis.call("ZADD", prefix .. "scheduled:" .. queue, whole(now + delay), id)
+  else
+    local place = kind == "release" and first_place(queue, h[7]) or next_place(queue, h[7])
+    redis.call("HSET", job_key, "status", "queued", "settled", h[2])
+    redis.call("ZADD", prefix .. "queue:" .. queue, place, id)
+  end
+  wake(queue)
+end
+
+local words = {}
+for n, h in ipairs(jobs) do
+  local i = 4 + (n - 1) * 7
+  local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if h[1] ~= "started" or h[2] ~= token then
+    words[n] = ((h[1] and h[1] ~= "started" and h[2] == token) or h[3] == token) and "ok" or "lost"
+  elseif not done[id] then
+    done[id] = true
+    words[n] = "ok"
+    removed[h[4]] = removed[h[4]] or {}
+    table.insert(removed[h[4]], id)
+    if kind == "finish" then
+      local more = redis.call("HMGET", prefix .. "job:" .. id, "nonce", "incarnation")
+      h.nonce, h.incarnation = more[1] or "", more[2] or "0"
+      finish(i, h)
+    elseif LOSING[kind] and h[5] then
+      fail(i, h, ENDED_AS[h[5]])
+    elseif LOSING[kind] then
+      again(i, h)
+    else
+      fail(i, h, ENDED_AS[kind])
+    end
+  else
+    words[n] = "ok"
+  end
+end
+for queue, ids in pairs(removed) do
+  redis.call("ZREM", prefix .. "started:" .. queue, unpack(ids))
+end
+return words

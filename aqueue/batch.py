@@ -1,0 +1,58 @@
+"""Enqueue many jobs: a hundred per call, with one account of what is in and what is not."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from aqueue._redis import operations
+from aqueue._redis.coalescer import batches, own_error
+from aqueue._redis.operations import NewJob
+from aqueue.connection import Namespace
+from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
+from aqueue.job import Job
+
+
+async def enqueue_batches(
+    space: Namespace, queue: str, jobs: Sequence[Job[Any]], new: Sequence[NewJob]
+) -> None:
+    """Send the jobs and let each take over its answer. One round trip per 100.
+
+    Raises:
+        BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
+            after it count as not enqueued; `retry` sends all again and doubles none.
+    """
+    answers: dict[str, tuple[int, str]] = {}
+    for batch in batches(new, size=lambda job: job.size):
+        try:
+            stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
+        except Exception as error:
+            own = own_error(error, batch[0].id)
+            if isinstance(own, EnqueueUncertain):
+                own._again = functools.partial(_again, space, queue, jobs, new)
+            raise _account(own, answers, new) from error
+        answers.update({job.id: (stored.at_ms, word) for job, word in zip(batch, stored.words, strict=True)})
+    duplicate: DuplicateJobError | None = None
+    for job in jobs:
+        try:
+            job._stored(queue, *answers[job.id])
+        except DuplicateJobError as error:
+            duplicate = duplicate or error
+    if duplicate is not None:
+        raise _account(duplicate, answers, new)
+
+
+async def _again(
+    space: Namespace, queue: str, jobs: Sequence[Job[Any]], new: Sequence[NewJob]
+) -> list[Job[Any]]:
+    await enqueue_batches(space, queue, jobs, new)
+    return list(jobs)
+
+
+def _account(error: Exception, answers: dict[str, tuple[int, str]], new: Sequence[NewJob]) -> Exception:
+    if isinstance(error, BatchError):
+        within = {job_id for job_id, (_, word) in answers.items() if not word.startswith("duplicate")}
+        error.enqueued = [job.id for job in new if job.id in within]
+        error.not_enqueued = [job.id for job in new if job.id not in within]
+    return error

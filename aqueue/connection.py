@@ -1,0 +1,98 @@
+"""Which Redis, which namespace, which encoding: what a `Queue`, a `Job` and a `Worker` agree on.
+
+`connection=` takes a redis-py client or a URL. Without it the pushed connection counts, then
+`AQUEUE_URL`, then redis://localhost:6379/0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis as AsyncRedis
+
+from aqueue._core.options import DEFAULT_MAX_JOB_BYTES
+from aqueue._core.payload import Serializer, check_serializer
+from aqueue._redis.client import AsyncClient
+from aqueue._redis.connector import Connector, connector_for
+from aqueue._redis.keys import DEFAULT_NAMESPACE, Keys
+from aqueue._redis.source import DEFAULT_URL
+from aqueue.errors import SettingsError
+
+#: What `connection=` takes.
+Connection: TypeAlias = AsyncRedis | SyncRedis | str
+
+_pushed: ContextVar[tuple[Connection, ...]] = ContextVar("aqueue_connections", default=())
+
+
+def push_connection(connection: Connection) -> None:
+    """Make this the connection of everything that is made without one from here on, in this context."""
+    connector_for(connection)
+    _pushed.set((*_pushed.get(), connection))
+
+
+def pop_connection() -> Connection:
+    """Take back the last pushed connection and return it.
+
+    Raises:
+        SettingsError: None is pushed.
+    """
+    pushed = _pushed.get()
+    if not pushed:
+        raise SettingsError("pop_connection() without a push_connection() before it in this context")
+    _pushed.set(pushed[:-1])
+    return pushed[-1]
+
+
+@contextmanager
+def use_connection(connection: Connection) -> Generator[None]:
+    """Use this connection for everything that is made without one inside the `with` block."""
+    connector_for(connection)
+    token = _pushed.set((*_pushed.get(), connection))
+    try:
+        yield
+    finally:
+        _pushed.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace on a Redis, and how its data is encoded."""
+
+    connector: Connector
+    keys: Keys
+    serializer: Serializer
+    #: The largest job, in bytes.
+    max_job_bytes: int = DEFAULT_MAX_JOB_BYTES
+
+    @property
+    def client(self) -> AsyncClient:
+        """The running loop's client."""
+        return self.connector.client()
+
+
+def open_namespace(
+    connection: Connection | None = None,
+    *,
+    namespace: str | None = None,
+    serializer: Serializer | str | None = None,
+    max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
+) -> Namespace:
+    """Settle on a Redis and a namespace; no I/O.
+
+    Raises:
+        SettingsError: A connection, name, serializer or size that cannot be used.
+    """
+    chosen: Any = connection
+    if chosen is None:
+        chosen = _pushed.get()[-1] if _pushed.get() else os.environ.get("AQUEUE_URL") or DEFAULT_URL
+    if isinstance(max_job_bytes, bool) or not isinstance(max_job_bytes, int) or max_job_bytes < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"max_job_bytes={max_job_bytes!r} must be a positive number of bytes")
+    if namespace is None:
+        namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
+    return Namespace(connector_for(chosen), Keys(namespace), check_serializer(serializer), max_job_bytes)

@@ -1,0 +1,82 @@
+"""Make the record of a new job: checks everything that can be checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aqueue._core.names import check_job_id, new_job_id, new_nonce
+from aqueue._core.options import DEFAULT_TIMEOUT_MS, JobOptions
+from aqueue._core.payload import Serializer, encode, split_call
+from aqueue._core.record import JobRecord
+from aqueue._redis.operations import NewJob
+from aqueue.errors import PayloadError, SettingsError
+
+#: What the enqueue script itself writes.
+_SET_BY_REDIS = frozenset({b"status", b"queue", b"nonce", b"created_at", b"enqueued_at"})
+
+
+def draft(
+    serializer: Serializer,
+    func: Callable[..., Any] | str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: JobOptions,
+    *,
+    job_id: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> JobRecord:
+    """The record of a job that is not stored yet.
+
+    Raises:
+        SettingsError: An id or a function that cannot be used.
+        PayloadError: Arguments or meta that cannot be encoded.
+    """
+    path, args = split_call(func, args)
+    fields = {
+        b"function": path.encode(),
+        b"data": encode(serializer, (args, kwargs), f"the arguments of {path}"),
+    }
+    if meta:
+        fields[b"meta"] = encode_meta(serializer, meta, path)
+    if options.timeout is not None and options.timeout != DEFAULT_TIMEOUT_MS:
+        fields[b"timeout"] = b"%d" % options.timeout
+    for name in ("result_ttl", "ttl", "failure_ttl"):
+        value = getattr(options, name)
+        if value is not None:
+            fields[name.encode()] = b"%d" % value
+    if options.priority:
+        fields[b"priority"] = b"%d" % options.priority
+    if options.description is not None:
+        fields[b"description"] = options.description.encode("utf-8", "replace")
+    if options.retry is not None:
+        fields[b"retry"] = options.retry.encode()
+    return JobRecord(new_job_id() if job_id is None else check_job_id(job_id), fields)
+
+
+def encode_meta(serializer: Serializer, meta: Mapping[str, Any], path: str) -> bytes:
+    """A job's meta as bytes.
+
+    Raises:
+        SettingsError: Not a dictionary.
+        PayloadError: It cannot be encoded.
+    """
+    if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
+    return encode(serializer, dict(meta), f"the meta of {path}")
+
+
+def new_job(record: JobRecord, *, mode: str = "", delay_ms: int = 0, max_bytes: int) -> NewJob:
+    """The record on its way to Redis, with a nonce of its own.
+
+    Raises:
+        PayloadError: It is over the size limit.
+    """
+    fields = [part for pair in record.fields.items() if pair[0] not in _SET_BY_REDIS for part in pair]
+    size = sum(map(len, fields))
+    if size > max_bytes:
+        raise PayloadError(
+            f"job {record.id!r} ({record.function}) has {size:,} bytes, more than the {max_bytes:,} allowed: "
+            "store large data elsewhere and pass where it is, or raise Queue(max_job_bytes=...)"
+        )
+    return NewJob(record.id, new_nonce(), fields, mode, record.priority, delay_ms, record.ttl, size)

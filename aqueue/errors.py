@@ -1,0 +1,202 @@
+"""Every exception that aqueue raises. Each message says what happened, to which job, and what to do.
+
+AqueueError
+├── SettingsError (ValueError)       a name, id, duration, priority, function or URL that cannot be used
+├── PayloadError (ValueError)        arguments, meta or a result that cannot be encoded, decoded or stored
+├── BadSignature                     data that was not written by a holder of the signing key
+├── QueueUnavailable                 Redis did not answer in time, or refuses the credentials
+├── QueueFull                        Redis is out of memory and takes no new jobs
+└── JobError                         carries `job_id`
+    ├── NoSuchJobError               no record of that id
+    ├── DuplicateJobError            the id belongs to a job that has not ended
+    ├── InvalidJobOperation          the job's status does not allow the operation
+    ├── EnqueueUncertain             the reply was lost: the job may or may not be in the queue
+    ├── LeaseLost                    another execution owns the job by now
+    ├── WaitTimeout (TimeoutError)   the job has not ended in time
+    ├── JobFailed                    the job ended failed; `type`, `message`, `traceback`
+    │   └── JobTimeout               it ran longer than its timeout
+    ├── JobCanceled                  the job was canceled
+    │   └── JobStopped               it was stopped while it ran
+    └── JobExpired                   its ttl passed before a worker could start it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+
+class AqueueError(Exception):
+    """The base of every error that aqueue raises."""
+
+
+class SettingsError(AqueueError, ValueError):
+    """A name, id, duration, priority, function or URL that cannot be used; nothing was sent to Redis."""
+
+
+class PayloadError(AqueueError, ValueError):
+    """Arguments, meta or a result that cannot be encoded, decoded, or are over the size limit."""
+
+
+class BadSignature(AqueueError):
+    """Data whose signature does not fit its contents or was made with an unknown key; it was not decoded."""
+
+
+class BatchError(AqueueError):
+    """What `enqueue_many` and its like attach to an error about several jobs."""
+
+    #: Ids of the jobs of this call that are in the queue.
+    enqueued: Sequence[str] = ()
+    #: Ids of the jobs of this call that are not in the queue, as far as is known.
+    not_enqueued: Sequence[str] = ()
+
+
+class QueueUnavailable(BatchError):
+    """Redis could not be reached or did not answer within the time allowed."""
+
+    #: Whether the call may have been carried out: it had been sent, and the reply was lost.
+    uncertain: bool = False
+
+
+class QueueFull(BatchError):
+    """Redis is out of memory (`maxmemory`) and refused new jobs; running jobs go on and free memory."""
+
+
+class JobError(AqueueError):
+    """An error about one job."""
+
+    def __init__(self, job_id: str, message: str) -> None:
+        super().__init__(message)
+        #: The id of the job that the error is about.
+        self.job_id = job_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[JobError], args: tuple[Any, ...], state: dict[str, Any]) -> JobError:
+    """Unpickle an error without its constructor, whose parameters differ from class to class."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update({name: value for name, value in state.items() if not callable(value)})
+    return error
+
+
+class NoSuchJobError(JobError):
+    """There is no record of this id: never enqueued here, deleted, or past its time to live."""
+
+    def __init__(self, job_id: str, message: str | None = None) -> None:
+        super().__init__(
+            job_id,
+            message
+            or f"no job {job_id!r}: it was never enqueued in this namespace, was deleted, or has expired",
+        )
+
+
+class DuplicateJobError(JobError, BatchError):
+    """The id belongs to a job that has not ended; the new job was not enqueued."""
+
+    def __init__(self, job_id: str, *, status: str) -> None:
+        super().__init__(
+            job_id,
+            f"a job {job_id!r} exists already and is {status}: choose another job_id, or wait for its end",
+        )
+        #: The status of the job that holds the id.
+        self.status = status
+
+
+class InvalidJobOperation(JobError):
+    """The job's status does not allow the operation; nothing was changed."""
+
+    def __init__(self, job_id: str, *, verb: str, status: str) -> None:
+        super().__init__(job_id, f"cannot {verb} job {job_id!r}: it is {status}")
+        #: What was asked for.
+        self.verb = verb
+        #: The status that does not allow it.
+        self.status = status
+
+
+class EnqueueUncertain(JobError, BatchError):
+    """The reply to an enqueue was lost: the job may or may not be in the queue.
+
+    `await error.retry()` sends the same call again; it never doubles a job while the record lives.
+    By hand with the same id, `DuplicateJobError` means that the first call had landed.
+    """
+
+    def __init__(self, job_id: str, *, cause: str) -> None:
+        super().__init__(
+            job_id,
+            f"it is not known whether job {job_id!r} was enqueued ({cause}): "
+            "`await error.retry()` repeats the call and never enqueues it twice",
+        )
+        self._again: Callable[[], Awaitable[Any]] | None = None
+
+    async def retry(self) -> Any:
+        """Send the same enqueue again, with the same nonce, and return what the first call would have.
+
+        Raises:
+            EnqueueUncertain: The reply was lost again.
+            QueueUnavailable: Redis cannot be reached.
+        """
+        if self._again is None:
+            raise RuntimeError("this error was copied to another process: enqueue again with the same job_id")
+        return await self._again()
+
+
+class LeaseLost(JobError):
+    """Another execution owns the job, or it has ended: nothing that this one does is recorded."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            job_id, f"this execution no longer holds job {job_id!r}: it was given to another worker or ended"
+        )
+
+
+class WaitTimeout(JobError, TimeoutError):
+    """The job has not ended in time; it goes on and may still end later."""
+
+    def __init__(self, job_id: str, *, timeout: float) -> None:
+        super().__init__(job_id, f"job {job_id!r} has not ended within {timeout:g} s; it goes on")
+        #: Seconds waited.
+        self.timeout = timeout
+
+
+class JobFailed(JobError):
+    """The job ended failed. The message ends with what the job raised; `traceback` has the whole text."""
+
+    def __init__(self, job_id: str, *, type: str, message: str, traceback: str) -> None:
+        super().__init__(
+            job_id,
+            f"job {job_id!r} failed: {type}: {message}" if message else f"job {job_id!r} failed: {type}",
+        )
+        #: The name of the exception's class.
+        self.type = type
+        #: Its message.
+        self.message = message
+        #: The traceback as text, ending in `type: message`.
+        self.traceback = traceback
+
+
+class JobTimeout(JobFailed):
+    """The job ran longer than its timeout and was failed at the deadline."""
+
+
+class JobCanceled(JobError):
+    """The job was canceled before it could finish."""
+
+    def __init__(self, job_id: str, message: str | None = None) -> None:
+        super().__init__(job_id, message or f"job {job_id!r} was canceled")
+
+
+class JobStopped(JobCanceled):
+    """The job was stopped while it ran."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, f"job {job_id!r} was stopped while it ran")
+
+
+class JobExpired(JobError):
+    """The job's ttl passed before a worker could start it."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, f"job {job_id!r} expired: its ttl passed before a worker could start it")

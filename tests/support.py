@@ -1,0 +1,70 @@
+"""What tests share: waiting for conditions and making data old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aqueue._core.names import new_nonce
+from aqueue._redis import operations
+from aqueue._redis.operations import Claimed
+from aqueue.connection import Namespace
+
+
+async def wait_until(
+    predicate: Callable[[], Any], *, timeout: float = 10.0, description: str = "", every: float = 0.01
+) -> Any:
+    """Wait until the predicate, which may be a coroutine function, is true; return what it returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if isinstance(value, Awaitable):
+            value = await value  # pyright: ignore[reportUnknownVariableType]
+        if value:
+            return value  # pyright: ignore[reportUnknownVariableType]
+        assert time.monotonic() < deadline, f"not within {timeout} s: {description or predicate}"
+        await asyncio.sleep(every)
+
+
+async def age(space: Namespace, *, seconds: float, queues: tuple[str, ...] = ("default",)) -> None:
+    """Let so much time pass for the leases, due times, ttls and removal times of these queues."""
+    client = space.client
+    for queue in queues:
+        for registry in ("started", "scheduled", "expiring", "finished", "failed", "canceled", "expired"):
+            key = space.keys.registry(registry, queue)
+            page = operations.Lookup([("ZRANGE", key, 0, -1)], lambda replies: replies[0])
+            for member in await client.read(page):
+                command = ("ZINCRBY", key, -int(seconds * 1000), member)
+                await client.read(operations.Lookup([command], lambda replies: None))
+
+
+async def claim(
+    space: Namespace,
+    *queues: str,
+    limit: int = 10,
+    worker_id: str = "worker1",
+    name: str | None = None,
+    nonce: str | None = None,
+    lease_ms: int = 30_000,
+) -> Claimed:
+    """Claim as a worker does."""
+    return await space.client.run(
+        operations.claim(
+            space.keys,
+            queues or ("default",),
+            worker_id=worker_id,
+            name=name or worker_id,
+            nonce=nonce or new_nonce(),
+            limit=limit,
+            lease_ms=lease_ms,
+        )
+    )
+
+
+async def beat(space: Namespace, worker_id: str = "other", lease_ms: int = 30_000) -> None:
+    """Somebody is alive, so recovery is not held back by silence."""
+    await space.client.run(
+        operations.extend(space.keys, [], worker_id=worker_id, lease_ms=lease_ms, facts={})
+    )
