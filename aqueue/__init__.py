@@ -28,6 +28,7 @@ from aqueue.failed import FailedQueue, get_failed_queue
 from aqueue.job import Job
 from aqueue.queue import Queue
 from aqueue.result import Result
+from aqueue.worker.worker import Worker
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ __all__ = [
     "Retry",
     "SettingsError",
     "WaitTimeout",
+    "Worker",
     "__version__",
     "cancel_job",
     "get_current_job",

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis as AsyncRedis
 
-from aqueue._core.options import DEFAULT_MAX_JOB_BYTES
+from aqueue._core.names import check_integer
+from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
 from aqueue._core.payload import Serializer, check_serializer
 from aqueue._redis.client import AsyncClient
 from aqueue._redis.connector import Connector, connector_for
@@ -91,8 +92,7 @@ def open_namespace(
     chosen: Any = connection
     if chosen is None:
         chosen = _pushed.get()[-1] if _pushed.get() else os.environ.get("AQUEUE_URL") or DEFAULT_URL
-    if isinstance(max_job_bytes, bool) or not isinstance(max_job_bytes, int) or max_job_bytes < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SettingsError(f"max_job_bytes={max_job_bytes!r} must be a positive number of bytes")
+    check_integer(max_job_bytes, "max_job_bytes", 1, LARGEST_JOB_BYTES)
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
     return Namespace(connector_for(chosen), Keys(namespace), check_serializer(serializer), max_job_bytes)

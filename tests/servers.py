@@ -61,7 +61,7 @@ class Server:
         with redis.Redis(port=self.port) as client:
             while True:
                 try:
-                    client.execute_command("PING")
+                    client.ping()  # pyright: ignore[reportUnknownMemberType]
                     return
                 except redis.ConnectionError:
                     if time.monotonic() > deadline or self._process.poll() is not None:

@@ -13,11 +13,11 @@ MAX_MESSAGE = 2_048
 MAX_TYPE = 256
 
 
-def describe_exception(error: BaseException, *, hide: int = 0) -> Failed:
+def describe_exception(error: BaseException, *, hide: str | None = None) -> Failed:
     """Type, message and traceback of an exception.
 
     Args:
-        hide: How many outermost frames are ours and told to nobody.
+        hide: A source file of ours whose frames at the top of the stack are told to nobody.
     """
     kind = _cut(_safely(lambda: type(error).__name__) or "Exception", MAX_TYPE)
     message = _cut(_safely(lambda: str(error)) or "", MAX_MESSAGE)
@@ -30,10 +30,10 @@ def describe_exception(error: BaseException, *, hide: int = 0) -> Failed:
     return Failed(kind, message, _cut(text, MAX_TRACEBACK))
 
 
-def _traceback(error: BaseException, hide: int) -> str:
+def _traceback(error: BaseException, hide: str | None) -> str:
     tb = error.__traceback__
-    for _ in range(hide):
-        tb = tb.tb_next if tb is not None else None
+    while tb is not None and tb.tb_frame.f_code.co_filename == hide:
+        tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb)).rstrip("\n")
 
 

@@ -1,4 +1,4 @@
-"""What ids and names may look like, checked at every door.
+"""What ids, names and numbers may look like, checked at every door.
 
 Braces would move a key to another cluster slot; spaces and control characters would
 break logs, terminals and replies that are lists of ids.
@@ -44,6 +44,17 @@ def _shown(value: object) -> str:
     """A hostile value as one short, printable line; its own repr() may be a trap."""
     text = ascii(value) if isinstance(value, str | bytes | int | float) else f"of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def check_integer(value: object, name: str, least: int, most: int) -> int:
+    """The integer itself.
+
+    Raises:
+        SettingsError: Not an integer, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise SettingsError(f"{name}={_shown(value)} must be an integer from {least:,} to {most:,}")
+    return value
 
 
 def new_job_id() -> str:

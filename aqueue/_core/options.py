@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, TypedDict, cast
 
 from aqueue._core.clock import Duration, to_ms, to_seconds
+from aqueue._core.names import check_integer
 from aqueue.errors import SettingsError
 
 #: Kept for ever, or no limit, in milliseconds' place.
@@ -28,6 +29,8 @@ DAY_MS = 86_400_000
 DEFAULT_MAX_LOST = 3
 #: The largest job, arguments and meta together, in bytes.
 DEFAULT_MAX_JOB_BYTES = 1_048_576
+#: What Redis itself takes in one value (proto-max-bulk-len).
+LARGEST_JOB_BYTES = 512 * 1_048_576
 
 MAX_PRIORITY = 100
 _MAX_RETRIES = 1_000_000
@@ -59,8 +62,7 @@ class Retry:
     _waits: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.max, bool) or not isinstance(self.max, int) or not 1 <= self.max <= _MAX_RETRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SettingsError(f"Retry(max={self.max!r}) must be an integer of 1 or more")
+        check_integer(self.max, "Retry(max)", 1, _MAX_RETRIES)
         is_one = isinstance(self.interval, int | float | str | timedelta)
         waits = cast(list[Duration], [self.interval] if is_one else list(cast(list[Duration], self.interval)))
         if not 1 <= len(waits) <= _MAX_INTERVALS:
@@ -211,7 +213,7 @@ def check_options(given: Mapping[str, Any], default_timeout: int | None = None) 
         failure_ttl=_limit(given.get("failure_ttl"), "failure_ttl"),
         description=None if description is None else description[:_MAX_DESCRIPTION],
         at_front=at_front,
-        priority=_priority(given.get("priority", 0)),
+        priority=check_integer(given.get("priority", 0), "priority", -MAX_PRIORITY, MAX_PRIORITY),
         retry=_retry(given.get("retry")),
     )
 
@@ -228,12 +230,6 @@ def _limit(value: Duration | None, name: str, *, zero: bool = False) -> int | No
 def check_timeout(value: Duration | None) -> int | None:
     """A queue's `default_timeout` in milliseconds; None: 180 s, -1: no limit."""
     return _limit(value, "default_timeout")
-
-
-def _priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_PRIORITY:
-        raise SettingsError(f"priority={value!r} must be an integer from -{MAX_PRIORITY} to {MAX_PRIORITY}")
-    return value
 
 
 def _retry(value: Retry | int | None) -> str | None:

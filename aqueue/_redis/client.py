@@ -7,14 +7,16 @@ safe because every script gives the same answer when it is replayed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import redis.exceptions as redis_errors
 
 from aqueue._redis.coalescer import Coalescer
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, describe
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.pool import Pool
@@ -24,6 +26,8 @@ from aqueue._redis.subscriber import Subscriber
 from aqueue._redis.waiters import Waiters
 
 T = TypeVar("T")
+
+logger = logging.getLogger("aqueue")
 
 #: Seconds for one try: connecting, sending and the reply.
 DEADLINE = 5.0
@@ -40,6 +44,7 @@ class AsyncClient:
         self.subscriber = Subscriber(self.pool)
         self.waiters = Waiters(self)
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
+        self._down_since: float | None = None
 
     async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply. One round trip, when nothing goes wrong.
@@ -97,15 +102,33 @@ class AsyncClient:
             exchange = Exchange(self.pool, commands)
             try:
                 async with asyncio.timeout(DEADLINE):
-                    return await exchange.run()
+                    replies = await exchange.run()
+                if self._down_since is not None:
+                    self._log_up()
+                return replies
             except CAUGHT as error:
                 verdict = attempts.failed(error, sent=exchange.sent)
+                if verdict is not Verdict.LOAD:
+                    self._log_down(error)
             if verdict is Verdict.LOAD and script is not None:
                 await self._try([("SCRIPT", "LOAD", script.text)], attempts)
                 continue
             if verdict is Verdict.RECONNECT:
                 self.pool.drop()
             await asyncio.sleep(attempts.pause())
+
+    def _log_down(self, error: Exception) -> None:
+        """Say once that Redis is away, however many calls try again."""
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+            logger.warning(
+                "Redis at %s does not answer, trying again: %s", self.source.shown, describe(error)
+            )
+
+    def _log_up(self) -> None:
+        seconds = time.monotonic() - (self._down_since or 0)
+        self._down_since = None
+        logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
 
 
 class Exchange:

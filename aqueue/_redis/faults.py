@@ -16,6 +16,8 @@ from aqueue.errors import AqueueError, QueueFull, QueueUnavailable
 
 #: How long a program that enqueues or reads goes on trying, seconds.
 PATIENCE = 10.0
+#: How often one call loads its script before it counts as a failure.
+MAX_LOADS = 10
 #: Bounds of the pause between two attempts, seconds.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
@@ -90,6 +92,7 @@ class Attempts:
         self._patience = patience
         self._started = time.monotonic()
         self._failures = 0
+        self._loads = 0
         #: Whether some try may have reached the server without our seeing its answer.
         self.uncertain = False
 
@@ -107,6 +110,9 @@ class Attempts:
         verdict = judge(error)
         if verdict is Verdict.FATAL:
             raise error
+        if verdict is Verdict.LOAD and self._loads < MAX_LOADS:
+            self._loads += 1
+            return verdict
         if verdict is Verdict.FULL and self._patience is not None:
             raise QueueFull(
                 f"Redis at {self._shown} is out of memory (maxmemory) and takes no new jobs: "

@@ -50,7 +50,7 @@ _SCRIPTS = {
     name: load(name)
     for name in (
         "enqueue", "promote", "claim", "extend", "settle", "recover", "cancel", "requeue", "delete",
-        "prune", "amend", "pause", "drop", "count", "list", "position",
+        "prune", "amend", "pause", "drop", "count", "list", "position", "leave",
     )
 }  # fmt: skip
 _KEPT = {"failure_ttl_ms": DEFAULT_FAILURE_TTL_MS, "day_ms": DAY_MS}
@@ -358,6 +358,13 @@ def drop(keys: Keys, queue: str) -> Operation[bool]:
     script = _SCRIPTS["drop"]
     bound = script.bind(queues_key=keys.queues, prefix=keys.prefix, queue=queue)
     return Operation(script, *bound, lambda reply: reply[0] == b"ok")
+
+
+def leave(keys: Keys, worker_id: str) -> Operation[None]:
+    """Remove a worker's record at its end."""
+    script = _SCRIPTS["leave"]
+    bound = script.bind(worker_key=keys.worker(worker_id), workers_key=keys.workers, worker_id=worker_id)
+    return Operation(script, *bound, lambda reply: None)
 
 
 def count(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Operation[list[int]]:

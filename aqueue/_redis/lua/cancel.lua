@@ -31,6 +31,7 @@ if not status or h[5] then
   return { "missing" }
 end
 typed(queue, "queue", "scheduled", "deferred", "expiring", "failed", "canceled")
+redis.call("SCARD", prefix .. "queues")
 if status == "started" and mode ~= "quarantine" then
   redis.call("HSET", job_key, "request", mode)
   redis.pcall("PUBLISH", prefix .. "commands:" .. string.match(h[3], "^[^:]*"), mode .. " " .. job_id)

@@ -36,10 +36,10 @@ end
 local jobs, ids = {}, {}
 if is_replay then
   for id, token in string.gmatch(last[2], "(%S+) (%S+)") do
-    local fields = redis.call("HGETALL", prefix .. "job:" .. id)
-    local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "token")
+    local job_key = prefix .. "job:" .. id
+    local h = facts(job_key, "status", "token")
     if h[1] == "started" and h[2] == token then
-      jobs[#jobs + 1] = { id, token, fields }
+      jobs[#jobs + 1] = { id, token, redis.call("HGETALL", job_key) }
     end
   end
 end
@@ -68,7 +68,7 @@ local function take(queue)
   local gone, leases, timed = {}, {}, {}
   for i = 1, #found, 2 do
     local id = found[i]
-    local fields, h = redis.call("HGETALL", prefix .. "job:" .. id), {}
+    local fields, h = redis.pcall("HGETALL", prefix .. "job:" .. id), {}
     for f = 1, #fields, 2 do
       h[fields[f]] = fields[f + 1]
     end
@@ -103,18 +103,18 @@ local function take(queue)
   end
 end
 
-local next_ms, more = -1, ""
+local next_ms, more, open = -1, "", not is_replay
 for q = 10, #ARGV do
   local queue = ARGV[q]
   local paused = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
   promote(queue)
-  if not is_replay and not paused and #jobs < limit then
+  if open and not paused and #jobs < limit then
     take(queue)
   end
   if not paused then
     local left = redis.call("ZCARD", prefix .. "queue:" .. queue)
     if left > 0 then
-      more = "1"
+      more, open = "1", false -- no queue is served before those ahead of it are empty
       wake(queue)
     elseif redis.call("LLEN", prefix .. "wake:" .. queue) > 0 then
       redis.call("DEL", prefix .. "wake:" .. queue) -- nothing is left to wake anybody for
@@ -127,7 +127,7 @@ for q = 10, #ARGV do
   end
 end
 if not is_replay and limit > 0 then
-  redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "))
+  redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
   redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))
 end
 return { next_ms, more, unpack(jobs) }

@@ -20,8 +20,9 @@ local facts         = tonumber(ARGV[4]) -- int    how many fields and values of 
 -- include: silence
 
 local leases_from = 5 + facts
-local record = { "heartbeat", whole(now), unpack(ARGV, 5, 4 + facts) }
+local record = { "heartbeat", whole(now), "lease", whole(lease_ms), unpack(ARGV, 5, 4 + facts) }
 local silent = silence(lease_ms)
+redis.call("GET", hold_key)
 redis.call("HLEN", worker_key)
 redis.call("ZCARD", workers_key)
 local lost, asked, deadlines = {}, {}, {}

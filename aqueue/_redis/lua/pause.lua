@@ -1,7 +1,7 @@
 -- flags: allow-oom
 -- pause, resume: whether claims pass over a queue; jobs keep their status
 --
--- Resuming wakes a worker if jobs wait.
+-- Resuming wakes a worker, also when no jobs wait: a scheduled one may be due.
 --
 -- Replies  {"ok"}
 local queue_key  = KEYS[1] -- zset  waiting ids
@@ -11,7 +11,8 @@ local queues_key = KEYS[4] -- set   queue names
 local queue      = ARGV[1] -- str   the queue's name
 local paused     = ARGV[2] -- str   "1" or ""
 
-local waiting, tokens = redis.call("ZCARD", queue_key), redis.call("LLEN", wake_key)
+local tokens = redis.call("LLEN", wake_key)
+redis.call("ZCARD", queue_key)
 redis.call("HLEN", meta_key)
 redis.call("SCARD", queues_key)
 if paused == "1" then
@@ -21,7 +22,7 @@ if paused == "1" then
 else
   redis.call("HDEL", meta_key, "paused")
   if tokens == 0 then
-    redis.call("LPUSH", wake_key, "1") -- also without waiting jobs: a scheduled one may be due
+    redis.call("LPUSH", wake_key, "1")
   end
 end
 return { "ok" }

@@ -16,6 +16,7 @@ local day_ms         = tonumber(ARGV[4]) -- int   life of expired jobs
 -- include: typed
 -- include: ended
 -- include: expire
+-- include: facts
 -- include: forget
 
 local ENDED = { finished = "finished", failed = "failed", stopped = "failed", canceled = "canceled", expired = "expired" }
@@ -34,7 +35,7 @@ end
 local function prune(registry, queue)
   local registry_key = prefix .. registry .. ":" .. queue
   for _, id in ipairs(overdue(registry_key)) do
-    local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "queue", "gone")
+    local h = facts(prefix .. "job:" .. id, "status", "queue", "gone")
     redis.call("ZREM", registry_key, id)
     if ENDED[h[1]] == registry and h[2] == queue and not h[3] then
       forget(id)
@@ -47,7 +48,7 @@ end
 for q = 5, #ARGV do
   local queue = ARGV[q]
   for _, id in ipairs(overdue(prefix .. "expiring:" .. queue)) do
-    local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "failure_ttl")
+    local h = facts(prefix .. "job:" .. id, "status", "failure_ttl")
     redis.call("ZREM", prefix .. "expiring:" .. queue, id)
     if h[1] == "queued" then
       redis.call("ZREM", prefix .. "queue:" .. queue, id)

@@ -23,6 +23,7 @@ local day_ms         = tonumber(ARGV[6]) -- int    life of canceled jobs
 -- include: wake
 -- include: ended
 -- include: silence
+-- include: facts
 
 local until_ms, silent = held(lease_ms), silence(lease_ms)
 for q = 7, #ARGV do
@@ -41,11 +42,11 @@ end
 -- A deadline further ahead than two of its holder's leases was set before the clock was put back.
 local function pull_back(queue)
   local started_key = prefix .. "started:" .. queue
-  local ahead = redis.call("ZRANGEBYSCORE", started_key, "(" .. whole(now + lease_ms * 2), "+inf", "WITHSCORES", "LIMIT", 0, 100)
+  local ahead = redis.call("ZREVRANGEBYSCORE", started_key, "+inf", "(" .. whole(now + lease_ms * 2), "WITHSCORES", "LIMIT", 0, 100)
   for i = 1, #ahead, 2 do
-    local token = redis.call("HGET", prefix .. "job:" .. ahead[i], "token") or ""
+    local token = facts(prefix .. "job:" .. ahead[i], "token")[1] or ""
     local holder = prefix .. "worker:" .. (string.match(token, "^[^:]*") or "")
-    local length = tonumber(redis.call("HGET", holder, "lease") or lease_ms)
+    local length = tonumber(facts(holder, "lease")[1] or lease_ms)
     if tonumber(ahead[i + 1]) > now + length * 2 then
       redis.call("ZADD", started_key, "XX", whole(now + length), ahead[i])
     end
@@ -76,7 +77,9 @@ local function lose(queue, id, h, share)
     redis.call("ZADD", prefix .. "scheduled:" .. queue, whole(now + math.ceil(2 ^ math.min(lost, 10) * 1000 * share)), id)
     status = "scheduled"
   end
-  if status ~= "queued" and status ~= "scheduled" then
+  if status == "queued" or status == "scheduled" then
+    redis.call("HDEL", job_key, "started_at", "worker_name")
+  else
     redis.call("HSET", job_key, "status", status, "ended_at", whole(now))
     file_ended(id, queue, status, kept(status, h[5]))
   end
@@ -91,7 +94,7 @@ for q = 7, #ARGV do
   pull_back(queue)
   local expired = redis.call("ZRANGEBYSCORE", started_key, "-inf", "(" .. whole(now), "LIMIT", 0, limit)
   for place, id in ipairs(expired) do
-    local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "max_lost", "place", "request", "failure_ttl", "priority", "worker_name", "token")
+    local h = facts(prefix .. "job:" .. id, "status", "max_lost", "place", "request", "failure_ttl", "priority", "worker_name", "token")
     redis.call("ZREM", started_key, id)
     if h[1] == "started" then
       lose(queue, id, h, place / #expired)

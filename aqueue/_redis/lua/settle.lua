@@ -30,6 +30,7 @@ for i = 4, #ARGV, 7 do
   jobs[#jobs + 1] = h
   if h[1] == "started" and h[4] then
     typed(h[4], "queue", "started", "scheduled", "finished", "failed", "canceled")
+    redis.call("LLEN", prefix .. "history:" .. ARGV[i])
   end
 end
 

@@ -1,12 +1,13 @@
 -- promote(queue): scheduled -> queued for at most 100 jobs that are due. Their ttl runs from the due
 -- time, unless they have run before. Returns how many were due.
+-- include: facts
 local function promote(queue)
   local scheduled_key = prefix .. "scheduled:" .. queue
   local due = redis.call("ZRANGEBYSCORE", scheduled_key, "-inf", whole(now), "WITHSCORES", "LIMIT", 0, 100)
   for i = 1, #due, 2 do
     local id = due[i]
     local job_key = prefix .. "job:" .. id
-    local h = redis.call("HMGET", job_key, "status", "priority", "ttl", "attempts", "lost", "releases", "misses")
+    local h = facts(job_key, "status", "priority", "ttl", "attempts", "lost", "releases", "misses")
     redis.call("ZREM", scheduled_key, id)
     if h[1] == "scheduled" then
       redis.call("HSET", job_key, "status", "queued", "enqueued_at", whole(now))

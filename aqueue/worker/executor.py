@@ -1,0 +1,258 @@
+"""Run one lease to its outcome: the only place where users' code is called.
+
+Knows functions, threads and cancellation; knows nothing of Redis. Each job is a plain asyncio task
+in a context of its own, ended by edge cancellation: under an anyio scope a job's own
+`finally: await ...` would be cancelled again at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from aqueue._core.clock import to_seconds
+from aqueue._core.failure import describe_exception
+from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
+from aqueue._core.payload import (
+    Serializer,
+    UnknownFunction,
+    decode_call,
+    encode,
+    find_function,
+    is_coroutine_function,
+)
+from aqueue._core.record import JobRecord
+from aqueue.connection import Namespace
+from aqueue.current import current_job
+from aqueue.errors import JobTimeout, PayloadError
+from aqueue.job import Job
+from aqueue.worker.running import Ask, Execution
+
+#: Waits before an unknown function is tried by another worker, seconds; the last one repeats.
+MISS_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
+#: After so many misses, about ten minutes, the function counts as gone for good.
+MAX_MISSES = 24
+
+#: What an execution is told when it is asked to end; it arrives as the CancelledError's message.
+_MESSAGES = {ask: f"aqueue: {ask.value}" for ask in Ask}
+
+
+class Executor:
+    """Starts executions and reports how they end."""
+
+    def __init__(
+        self,
+        space: Namespace,
+        concurrency: int,
+        *,
+        decided: Callable[[Execution, Outcome | None], None],
+        over: Callable[[Execution], None],
+    ) -> None:
+        """Make an executor.
+
+        Args:
+            decided: Called once per execution with its outcome; None: nothing is to be recorded.
+            over: Called when its code runs no more, maybe later than `decided`, maybe before.
+        """
+        self._space = space
+        self._serializer: Serializer = space.serializer
+        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._decided = decided
+        self._over = over
+        self._functions: dict[str, tuple[Callable[..., Any], bool]] = {}
+
+    def start(self, lease: Lease) -> Execution:
+        """Start a task for the lease."""
+        execution = Execution(lease)
+        execution.task = asyncio.get_running_loop().create_task(self._run(execution))
+        return execution
+
+    def ask(self, execution: Execution, ask: Ask) -> None:
+        """Ask an execution to end; the first request counts, but a timeout comes before a shutdown."""
+        if execution.is_decided or (execution.asked is not None and execution.asked is not Ask.SHUTDOWN):
+            return
+        execution.asked = ask
+        if ask is Ask.SHUTDOWN and execution.thread is not None:
+            return  # a thread cannot be cancelled; it has the cleanup time to return
+        self.cancel(execution)
+
+    def cancel(self, execution: Execution) -> None:
+        """Cancel the task once more."""
+        if not execution.has_begun:  # cancelled now, its coroutine would never run and nobody would know
+            asyncio.get_running_loop().call_soon(self.cancel, execution)
+        elif execution.task is not None and execution.asked is not None:
+            execution.task.cancel(_MESSAGES[execution.asked])
+
+    def give_up(self, execution: Execution) -> None:
+        """Decide the outcome although the code still runs: it was asked to end and has not."""
+        self.cancel(execution)
+        self._decide(execution, self._asked_for(execution, None) or Released())
+
+    def _decide(self, execution: Execution, outcome: Outcome | None) -> None:
+        if not execution.is_decided:
+            execution.is_decided = True
+            self._decided(execution, outcome if execution.asked is not Ask.LOST else None)
+
+    async def _run(self, execution: Execution) -> None:
+        execution.has_begun = True
+        record = execution.lease.record
+        job: Job[Any] = Job(record, self._space, serializer=self._serializer)
+        job._token = execution.lease.token
+        current_job.set(job)
+        try:
+            outcome = await self._outcome(execution, record)
+        except BaseException as error:  # also a cancellation between two steps of ours
+            outcome = self._raised(execution, error)
+        self._decide(execution, outcome)
+        if execution.thread is None or self._thread_is_over(execution):
+            self._end(execution)
+
+    def _end(self, execution: Execution) -> None:
+        if not execution.is_over:
+            execution.is_over = True
+            self._over(execution)
+
+    async def _outcome(self, execution: Execution, record: JobRecord) -> Outcome | None:
+        try:
+            function, is_async = self._find(record.function)
+            args, kwargs = decode_call(self._serializer, record.data, record.id)
+        except UnknownFunction:
+            return unknown_function(record)
+        except BaseException as error:
+            return describe_exception(error)
+        try:
+            if is_async:
+                value = await function(*args, **kwargs)
+            else:
+                value = await self._in_thread(execution, function, args, kwargs)
+        except BaseException as error:
+            return self._raised(execution, error, hide=__file__)
+        return self._returned(execution, value)
+
+    def _find(self, path: str) -> tuple[Callable[..., Any], bool]:
+        found = self._functions.get(path)
+        if found is None:
+            function = find_function(path)
+            found = self._functions[path] = function, is_coroutine_function(function)
+        return found
+
+    async def _in_thread(
+        self,
+        execution: Execution,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call a plain function in a thread, in a copy of this context."""
+        loop = asyncio.get_running_loop()
+        lock = execution.lock = threading.Lock()
+        execution.thread = "waiting"
+
+        def call() -> tuple[Any, BaseException | None]:
+            with lock:
+                if execution.thread != "waiting":
+                    return None, None  # given up before the thread came to it
+                execution.thread = "running"
+            try:
+                return function(*args, **kwargs), None
+            except BaseException as error:
+                return None, error
+            finally:
+                with lock:
+                    execution.thread = "over"
+                    if execution.is_decided:
+                        _tell(loop, self._end, execution)
+
+        value, error = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
+        if error is not None:
+            raise error
+        return value
+
+    def _thread_is_over(self, execution: Execution) -> bool:
+        """Whether the thread has returned or will never begin; if not, it ends the execution itself."""
+        assert execution.lock is not None
+        with execution.lock:
+            if execution.thread == "waiting":
+                execution.thread = "over"
+            return execution.thread == "over"
+
+    def _returned(self, execution: Execution, value: Any) -> Outcome | None:
+        """The outcome of a return; what was asked for before counts more, but not a shutdown."""
+        if execution.asked is not None and execution.asked is not Ask.SHUTDOWN:
+            return self._asked_for(execution, None)
+        if value is None:
+            return Finished(None)
+        job_id = execution.lease.job_id
+        try:
+            data = encode(self._serializer, value, f"the result of job {job_id!r}")
+            if len(data) > self._space.max_job_bytes:
+                limit = self._space.max_job_bytes
+                raise PayloadError(
+                    f"the result of job {job_id!r} has {len(data):,} bytes, more than {limit:,}"
+                )
+        except PayloadError as error:
+            return describe_exception(error)
+        return Finished(data)
+
+    def _raised(self, execution: Execution, error: BaseException, hide: str | None = None) -> Outcome | None:
+        if execution.asked is not None:
+            return self._asked_for(execution, error)
+        return retried_or_failed(execution.lease.record, error, describe_exception(error, hide=hide))
+
+    def _asked_for(self, execution: Execution, error: BaseException | None) -> Outcome | None:
+        """The outcome that a request leads to, whatever the code did after it."""
+        match execution.asked:
+            case Ask.TIMEOUT:
+                return timed_out(execution.lease.record, error if execution.thread is None else None)
+            case Ask.STOP:
+                return Stopped()
+            case Ask.CANCEL:
+                return Canceled()
+            case Ask.SHUTDOWN:
+                return Released()
+            case _:
+                return None
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, function: Callable[[Execution], None], execution: Execution
+) -> None:
+    try:
+        loop.call_soon_threadsafe(function, execution)
+    except RuntimeError:
+        pass  # the loop is closed: nobody counts zombies any more
+
+
+def unknown_function(record: JobRecord) -> Outcome:
+    """Leave a job to other workers for about ten minutes: a newer one may know its function."""
+    if record.misses < MAX_MISSES:
+        return Released(MISS_DELAYS_MS[min(record.misses, len(MISS_DELAYS_MS) - 1)], unknown=True)
+    message = (
+        f"no worker found {record.function} within ten minutes: is the module installed, is the name right?"
+    )
+    return Failed("UnknownFunction", message, f"UnknownFunction: {message}")
+
+
+def timed_out(record: JobRecord, error: BaseException | None) -> Outcome:
+    """The deadline decides, even when the task swallowed the cancellation."""
+    message = f"job {record.id!r} ran longer than its timeout of {to_seconds(record.timeout):g} s"
+    where = describe_exception(error, hide=__file__).traceback if error is not None else ""
+    last = f"JobTimeout: {message}"
+    text = f"{where}\n\n{last}" if where else last
+    return retried_or_failed(record, JobTimeout, Failed("JobTimeout", message, text))
+
+
+def retried_or_failed(
+    record: JobRecord, error: BaseException | type[BaseException], failure: Failed
+) -> Outcome:
+    """Failed, or Retried while the job's policy allows it."""
+    policy = record.retry
+    kind = error if isinstance(error, type) else type(error)
+    if record.attempts < policy.max and policy.covers(kind):
+        return Retried(failure, policy.delay_ms(record.attempts + 1))
+    return failure

@@ -1,0 +1,180 @@
+"""Bring work: wait for it without polling, and claim as many jobs as there are free slots.
+
+A worker without free slots neither claims nor waits on the wake keys. What a wake token or the
+timer of a scheduled job says is only "look again"; the claim alone moves jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+
+from aqueue._core.outcome import Lease
+from aqueue._redis import operations
+from aqueue._redis.doorbell import Doorbell
+from aqueue._redis.faults import CAUGHT, SHORTEST_PAUSE
+from aqueue._redis.operations import BATCH, Claimed
+from aqueue.connection import Namespace
+from aqueue.worker.settings import RunLimits, WorkerSettings
+
+logger = logging.getLogger("aqueue.worker")
+
+#: The longest wait on the wake keys, seconds: what a lost token costs at most.
+RING = 2.0
+
+
+class Fetcher:
+    """Claims jobs for one worker until told to stop or a limit is reached."""
+
+    def __init__(
+        self,
+        space: Namespace,
+        queues: Sequence[str],
+        settings: WorkerSettings,
+        limits: RunLimits,
+        *,
+        worker_id: str,
+        name: str,
+        start: Callable[[Lease], None],
+        taken: Callable[[], int],
+        busy: Callable[[], bool],
+    ) -> None:
+        """Make a fetcher.
+
+        Args:
+            start: Begins to run a lease.
+            taken: How many slots are taken.
+            busy: Whether some execution is not settled.
+        """
+        self._space = space
+        self._queues = queues
+        self._settings = settings
+        self._limits = limits
+        self._worker_id = worker_id
+        self._name = name
+        self._start = start
+        self._taken = taken
+        self._busy = busy
+        self._nonces = map(str, itertools.count(1))
+        self._changed = asyncio.Event()
+        self._rang = False
+        self._bell: asyncio.Task[None] | None = None
+        self._doorbell = Doorbell(space.client.pool)
+        self._due: asyncio.TimerHandle | None = None
+        self._stopped = False
+        #: How many jobs it has claimed.
+        self.claimed = 0
+
+    def notice(self) -> None:
+        """Look again: a slot is free, or something else has changed."""
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Claim no more; `run` returns soon."""
+        self._stopped = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Claim until stopped or a limit is reached. Cancelled during a claim, leases bring its jobs back."""
+        try:
+            idle_since = asyncio.get_running_loop().time()
+            while not self._stopped and not self._is_full():
+                free = self._free()
+                if free == 0 and not self._rang:
+                    await self._wait(None)
+                    continue
+                self._rang = False
+                claimed = await self._claim(free)
+                if claimed.leases or self._busy():
+                    idle_since = asyncio.get_running_loop().time()
+                if claimed.more and self._free() > 0:
+                    continue
+                if await self._pause(claimed, idle_since):
+                    break
+        finally:
+            await self._close()
+
+    def _is_full(self) -> bool:
+        """Whether max_jobs are claimed."""
+        return self._limits.max_jobs is not None and self.claimed >= self._limits.max_jobs
+
+    def _free(self) -> int:
+        free = min(self._settings.concurrency - self._taken(), BATCH)
+        if self._limits.max_jobs is not None:
+            free = min(free, self._limits.max_jobs - self.claimed)
+        return max(0, free)
+
+    async def _pause(self, claimed: Claimed, idle_since: float) -> bool:
+        """Wait for something to do after a claim that took all there was; whether the run is over."""
+        if self._free() == 0:
+            return False
+        if self._limits.burst and not self._busy():
+            return True
+        until = None
+        if self._limits.max_idle is not None and not self._busy():
+            until = idle_since + self._limits.max_idle - asyncio.get_running_loop().time()
+            if until <= 0:
+                return True
+        self._arm(claimed.next_ms)
+        self._ring()
+        await self._wait(until)
+        return False
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+
+    def _arm(self, next_ms: int | None) -> None:
+        """Look again when the earliest scheduled job is due; BLPOP's own timeout ends up to 100 ms late."""
+        if self._due is not None:
+            self._due.cancel()
+        self._due = None
+        if next_ms is not None:
+            self._due = asyncio.get_running_loop().call_later(next_ms / 1000, self._changed.set)
+
+    def _ring(self) -> None:
+        """Wait on the wake keys, unless that is being done already."""
+        if self._bell is None:
+            self._bell = asyncio.get_running_loop().create_task(self._wait_for_bell())
+
+    async def _wait_for_bell(self) -> None:
+        """Wait for a token, or for so long that one may have been lost."""
+        try:
+            await self._doorbell.wait([self._space.keys.wake(queue) for queue in self._queues], RING)
+        except CAUGHT:
+            await asyncio.sleep(SHORTEST_PAUSE)
+        self._bell = None
+        self._rang = True  # a token taken without a free slot is passed on by a claim of nothing
+        self._changed.set()
+
+    async def _claim(self, limit: int) -> Claimed:
+        """Claim and start."""
+        operation = operations.claim(
+            self._space.keys,
+            self._queues,
+            worker_id=self._worker_id,
+            name=self._name,
+            nonce=next(self._nonces),
+            limit=limit,
+            lease_ms=self._settings.lease_ms,
+        )
+        claimed = await self._space.client.run(operation, patience=None)
+        self.claimed += len(claimed.leases)
+        for lease in claimed.leases:
+            self._start(lease)
+        return claimed
+
+    async def _close(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.cancel()
+            await asyncio.wait([bell])
+        await self._doorbell.aclose()

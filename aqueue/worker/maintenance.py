@@ -1,0 +1,66 @@
+"""The chores that any worker may do at any time, without a lock: promote, recover, prune."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from aqueue._redis import lookups, operations
+from aqueue._redis.operations import BATCH, Operation
+from aqueue.connection import Namespace
+from aqueue.errors import AqueueError
+
+T = TypeVar("T")
+
+logger = logging.getLogger("aqueue.worker")
+
+#: Seconds between two rounds, varied by a fifth so that workers do not act in step.
+INTERVAL = 1.0
+
+
+class Maintenance:
+    """The chores for all queues of the namespace, served by this worker or not."""
+
+    def __init__(self, space: Namespace, lease_ms: int) -> None:
+        self._space = space
+        self._lease_ms = lease_ms
+
+    async def run(self) -> None:
+        """Do the chores until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL * random.uniform(0.8, 1.2))
+            try:
+                await self.round()
+            except AqueueError:
+                pass  # Redis is away, and the client has said so
+            except RedisError:
+                logger.exception("maintenance failed, trying again")
+
+    async def round(self) -> None:
+        """Do each chore once, for all queues, until nothing is left."""
+        keys = self._space.keys
+        names = await self._space.client.read(lookups.queue_names(keys))
+        for start in range(0, len(names), BATCH):
+            batch = names[start : start + BATCH]
+            await self._repeat(operations.promote(keys, batch), lambda full: full)
+            await self._recover(batch)
+            await self._repeat(operations.prune(keys, batch), lambda full: full)
+
+    async def _repeat(self, operation: Operation[T], is_full: Callable[[T], bool]) -> None:
+        while is_full(await self._space.client.run(operation)):
+            pass
+
+    async def _recover(self, names: list[str]) -> None:
+        operation = operations.recover(self._space.keys, names, lease_ms=self._lease_ms)
+
+        def is_full(recovered: operations.Recovered) -> bool:
+            for job_id, status in recovered.jobs.items():
+                logger.warning("job %s lost its worker and is now %s", job_id, status)
+            return recovered.full
+
+        await self._repeat(operation, is_full)

@@ -1,0 +1,102 @@
+"""`Running`: the executions that hold a slot of this worker, and what has been asked of them.
+
+An execution keeps its slot until its outcome is recorded and its code is over: one that is
+settled while its code still runs is a zombie. Only the event loop changes the table; the
+heartbeat thread takes copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from enum import Enum
+
+from aqueue._core.outcome import Lease
+
+
+class Ask(Enum):
+    """Why an execution is to end before its time."""
+
+    TIMEOUT = "timeout"
+    STOP = "stop"
+    CANCEL = "cancel"
+    SHUTDOWN = "shutdown"
+    #: The lease belongs to another execution: the outcome is dropped.
+    LOST = "lost"
+
+
+class Execution:
+    """One lease being run."""
+
+    __slots__ = (
+        "asked", "deadline", "has_begun", "is_decided", "is_over", "is_settled",
+        "lease", "lock", "task", "thread",
+    )  # fmt: skip
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.task: asyncio.Task[None] | None = None
+        #: The first thing that was asked; a timeout replaces a shutdown.
+        self.asked: Ask | None = None
+        #: The loop's time at which it times out or, once asked, at which it is given up; None: never.
+        self.deadline: float | None = None
+        #: Its task has taken its first step.
+        self.has_begun = False
+        #: Its outcome is known and on its way.
+        self.is_decided = False
+        #: Redis has answered.
+        self.is_settled = False
+        #: Its code runs no more.
+        self.is_over = False
+        #: Its function's thread: None, "waiting", "running" or "over"; guarded by `lock`.
+        self.thread: str | None = None
+        self.lock: threading.Lock | None = None
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease is still needed."""
+        return not self.is_settled and self.asked is not Ask.LOST
+
+
+class Running:
+    """The executions of a worker, by job and token: a lost job that was claimed again may run twice."""
+
+    def __init__(self) -> None:
+        self._by_lease: dict[tuple[str, str], Execution] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_lease)
+
+    def __iter__(self) -> Iterator[Execution]:
+        return iter(list(self._by_lease.values()))
+
+    def add(self, execution: Execution) -> None:
+        """Take a slot."""
+        self._by_lease[execution.lease.job_id, execution.lease.token] = execution
+
+    def release(self, execution: Execution) -> bool:
+        """Free the slot if nothing holds it any more; whether it did."""
+        if not (execution.is_settled and execution.is_over):
+            return False
+        return self._by_lease.pop((execution.lease.job_id, execution.lease.token), None) is not None
+
+    def find(self, job_id: str) -> list[Execution]:
+        """The executions of this job that are not settled."""
+        return [
+            execution for execution in self if execution.lease.job_id == job_id and not execution.is_settled
+        ]
+
+    def leases(self) -> list[Lease]:
+        """The leases to extend; safe to call from another thread."""
+        return [execution.lease for execution in list(self._by_lease.values()) if execution.holds_lease]
+
+    @property
+    def zombies(self) -> list[Execution]:
+        """Settled executions whose code still runs."""
+        return [execution for execution in self if execution.is_settled and not execution.is_over]
+
+    @property
+    def unsettled(self) -> list[Execution]:
+        """Executions whose outcome is not recorded yet."""
+        return [execution for execution in self if not execution.is_settled]

@@ -1,0 +1,84 @@
+"""`WorkerSettings`: everything a worker is told, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aqueue._core.clock import Duration, to_ms
+from aqueue._core.names import check_integer
+from aqueue.errors import SettingsError
+
+MAX_CONCURRENCY = 10_000
+MAX_JOBS = 10**15
+SHORTEST_LEASE_MS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSettings:
+    """What a worker does; seconds."""
+
+    #: Jobs that run at the same time.
+    concurrency: int
+    #: How long Redis waits for a beat before it gives the jobs to others.
+    lease: float
+    #: After SIGTERM, running jobs may go on this long.
+    grace: float
+    #: After a cancellation, a job may clean up this long.
+    cleanup: float = 5.0
+    #: After the grace, this long for settling what is left while Redis is away.
+    farewell: float = 10.0
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return math.ceil(self.lease * 1000)
+
+    @property
+    def beat(self) -> float:
+        """Seconds between two beats: three may be missed."""
+        return self.lease * 7 / 30
+
+    @property
+    def beat_timeout(self) -> float:
+        """Seconds that one beat may take."""
+        return max(self.lease / 10, 0.5)
+
+
+def check_settings(*, concurrency: int, lease: Duration, grace: Duration) -> WorkerSettings:
+    """The settings of a worker.
+
+    Raises:
+        SettingsError: A value that cannot be used.
+    """
+    check_integer(concurrency, "concurrency", 1, MAX_CONCURRENCY)
+    lease_ms = to_ms(lease, "lease")
+    if lease_ms < SHORTEST_LEASE_MS:
+        raise SettingsError(f"lease={lease!r} must be at least {SHORTEST_LEASE_MS // 1000} s")
+    return WorkerSettings(
+        concurrency=concurrency, lease=lease_ms / 1000, grace=to_ms(grace, "grace", zero=True) / 1000
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLimits:
+    """When one call of `work` ends by itself."""
+
+    #: When nothing claimable waits and nothing runs.
+    burst: bool = False
+    #: After so many jobs.
+    max_jobs: int | None = None
+    #: After so many seconds without a job.
+    max_idle: float | None = None
+
+
+def check_limits(burst: bool, max_jobs: int | None, max_idle_time: Duration | None) -> RunLimits:
+    """The limits of one run.
+
+    Raises:
+        SettingsError: A value that cannot be used.
+    """
+    if max_jobs is not None:
+        check_integer(max_jobs, "max_jobs", 1, MAX_JOBS)
+    max_idle = None if max_idle_time is None else to_ms(max_idle_time, "max_idle_time") / 1000
+    return RunLimits(burst=burst, max_jobs=max_jobs, max_idle=max_idle)

@@ -1,0 +1,166 @@
+"""`Worker`: one process that runs jobs, hundreds at a time.
+
+    fetcher      claims jobs for the free slots                        aqueue.worker.fetcher
+    executor     runs them, as tasks and in threads                    aqueue.worker.executor
+    settler      records how they ended, until Redis has answered      aqueue.worker.settler
+    heartbeat    keeps their leases, in a thread of its own            aqueue.worker.heartbeat
+    maintenance  promotes, recovers and prunes, for everybody          aqueue.worker.maintenance
+
+Shutdown (SIGTERM, SIGINT, `stop()`): claim no more; running jobs go on up to the grace, their
+leases kept; then they are cancelled and may clean up; what is left is released to the front of
+its queue. A second signal skips the grace. A kill at any point is safe: the leases bring the jobs back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+
+from aqueue._core.clock import Duration
+from aqueue._core.names import check_name
+from aqueue._core.payload import Serializer
+from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.errors import SettingsError
+from aqueue.queue import Queue
+from aqueue.worker.run import Identity, Run
+from aqueue.worker.settings import RunLimits, check_limits, check_settings
+from aqueue.worker.signals import restored_signals
+
+logger = logging.getLogger("aqueue.worker")
+
+
+class Worker:
+    """Runs the jobs of some queues of one namespace."""
+
+    def __init__(
+        self,
+        queues: Queue | str | Iterable[Queue | str] = ("default",),
+        connection: Connection | None = None,
+        *,
+        name: str | None = None,
+        concurrency: int = 100,
+        lease: Duration = 30,
+        grace: Duration = 25,
+        namespace: str | None = None,
+        serializer: Serializer | str | None = None,
+    ) -> None:
+        """Make a worker; no I/O.
+
+        Args:
+            queues: Served strictly in this order.
+            connection: A redis-py client or a URL; without it, the first Queue's.
+            name: A label for people; workers may share it. Default: a random id.
+            concurrency: Jobs that run at the same time, `def` functions in threads included.
+            lease: How long after the last sign of life of this worker its jobs go to others.
+            grace: After SIGTERM, running jobs may go on this long.
+
+        Raises:
+            SettingsError: A value that cannot be used.
+        """
+        listed = [queues] if isinstance(queues, Queue | str) else list(queues)
+        first = next((queue for queue in listed if isinstance(queue, Queue)), None)
+        if first is not None and connection is None and namespace is None and serializer is None:
+            self.space: Namespace = first.space
+        else:
+            self.space = open_namespace(connection, namespace=namespace, serializer=serializer)
+        names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
+        if not names:
+            raise SettingsError("a worker needs at least one queue")
+        worker_id = "w" + secrets.token_urlsafe(12)
+        label = worker_id if name is None else check_name(name, "worker")
+        self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
+        self.settings = check_settings(concurrency=concurrency, lease=lease, grace=grace)
+        self._run: Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name} of {', '.join(self.queues)}>"
+
+    @property
+    def id(self) -> str:
+        """Random, new for each worker; part of every token."""
+        return self._me.id
+
+    @property
+    def name(self) -> str:
+        """A label for people; the id unless it was given."""
+        return self._me.name
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the queues it serves, in order."""
+        return list(self._me.queues)
+
+    @property
+    def finished_count(self) -> int:
+        """Jobs that ended other than failed here."""
+        return self._me.finished
+
+    @property
+    def failed_count(self) -> int:
+        """Jobs that failed here."""
+        return self._me.failed
+
+    async def work(
+        self, burst: bool = False, *, max_jobs: int | None = None, max_idle_time: Duration | None = None
+    ) -> bool:
+        """Run jobs until stopped; whether any job was run.
+
+        In the main thread it handles SIGTERM and SIGINT and puts back the handlers that it found.
+        Cancelling it skips the grace: jobs are cancelled, may clean up, and are released.
+
+        Args:
+            burst: End when nothing claimable waits and nothing of this worker runs; scheduled jobs, delayed
+                retries and paused queues are left.
+            max_jobs: End after so many jobs.
+            max_idle_time: End after so long without a job.
+
+        Raises:
+            QueueUnavailable: Redis could not be reached at the start. Later outages are waited out.
+            SettingsError: A limit that cannot be used.
+        """
+        return await self._work(check_limits(burst, max_jobs, max_idle_time), handle_signals=True)
+
+    async def stop(self) -> None:
+        """Ask it to stop, as SIGTERM does, and return at once; await the `work()` task for the end."""
+        if self._run is not None:
+            self._run.ask_to_stop()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Worker]:
+        """Work inside another asyncio program: no signal handlers, drained on exit.
+
+        Raises:
+            QueueUnavailable: Redis could not be reached.
+        """
+        limits = RunLimits()
+        task = asyncio.get_running_loop().create_task(self._work(limits, handle_signals=False))
+        try:
+            while not (task.done() or (self._run is not None and self._run.is_ready)):
+                await asyncio.wait([task], timeout=0.005)
+            if task.done():
+                await task
+            yield self
+        finally:
+            await self.stop()
+            await task
+
+    @property
+    def has_zombies(self) -> bool:
+        """Whether code of jobs that were given up still ran at the end of the last `work()`."""
+        return self._run is not None and bool(self._run.running.zombies)
+
+    @property
+    def was_forced(self) -> bool:
+        """Whether a second signal ended the last `work()`."""
+        return self._run is not None and self._run.is_forced
+
+    async def _work(self, limits: RunLimits, *, handle_signals: bool) -> bool:
+        if self._run is not None and not self._run.is_over:
+            raise SettingsError(f"worker {self.name!r} works already; make another one")
+        await self.space.client.ping()
+        self._run = run = Run(self.space, self.settings, self._me, limits)
+        with restored_signals(run.signaled if handle_signals else None):
+            return await run.work()
