@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aqueue._core.names import check_job_id, new_job_id, new_nonce
-from aqueue._core.options import DEFAULT_TIMEOUT_MS, JobOptions
+from aqueue._core.options import DEFAULT_TIMEOUT_MS, LARGEST_JOB_BYTES, JobOptions
 from aqueue._core.payload import Serializer, encode, split_call
 from aqueue._core.record import JobRecord
 from aqueue._redis.operations import NewJob
@@ -54,16 +54,39 @@ def draft(
     return JobRecord(new_job_id() if job_id is None else check_job_id(job_id), fields)
 
 
-def encode_meta(serializer: Serializer, meta: Mapping[str, Any], path: str) -> bytes:
-    """A job's meta as bytes.
+def check_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What `args=` and `kwargs=` take, as a call needs it; a lone string is one argument.
+
+    Raises:
+        SettingsError: No list of arguments, or no dictionary with names as keys.
+    """
+    if isinstance(args, str | bytes):
+        return check_arguments((args,), kwargs)
+    try:
+        positional: tuple[Any, ...] = tuple(args)
+        named: dict[Any, Any] = dict(kwargs or {})
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"args= must be a tuple or list, kwargs= a dictionary: {error}") from None
+    if isinstance(args, Mapping) or not all(isinstance(name, str) for name in named):
+        raise SettingsError("args= must be a tuple or list, kwargs= a dictionary with names as its keys")
+    return positional, named
+
+
+def encode_meta(
+    serializer: Serializer, meta: Mapping[str, Any], path: str, max_bytes: int = LARGEST_JOB_BYTES
+) -> bytes:
+    """A job's meta as bytes; `path` names its function.
 
     Raises:
         SettingsError: Not a dictionary.
-        PayloadError: It cannot be encoded.
+        PayloadError: It cannot be encoded, or is over the size limit.
     """
     if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
-    return encode(serializer, dict(meta), f"the meta of {path}")
+    raw = encode(serializer, dict(meta), f"the meta of {path}")
+    if len(raw) > max_bytes:
+        raise PayloadError(f"the meta of {path} has {len(raw):,} bytes, more than the {max_bytes:,} allowed")
+    return raw
 
 
 def new_job(record: JobRecord, *, mode: str = "", delay_ms: int = 0, max_bytes: int) -> NewJob:

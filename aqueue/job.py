@@ -15,8 +15,8 @@ from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import lookups, operations
 from aqueue._redis.lookups import Snapshot
 from aqueue.connection import Connection, Namespace, open_namespace
-from aqueue.draft import draft, encode_meta, new_job
-from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, PayloadError, WaitTimeout
+from aqueue.draft import check_arguments, draft, encode_meta, new_job
+from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, WaitTimeout
 from aqueue.result import Result, current_result, outcome_error, past_result
 from aqueue.snapshot import JobView
 
@@ -81,7 +81,7 @@ class Job(JobView, Generic[R_co]):
         }  # fmt: skip
         chosen = check_serializer(serializer)
         options: JobOptions = check_options(given)
-        record = draft(chosen, func, tuple(args), dict(kwargs or {}), options, job_id=id, meta=meta)
+        record = draft(chosen, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
         record = record.evolve(created_at=now_ms(), queue=check_name(origin, "queue") if origin else None)
         opened = (
             open_namespace(connection, namespace=namespace, serializer=chosen)
@@ -235,17 +235,9 @@ class Job(JobView, Generic[R_co]):
             PayloadError: It cannot be encoded or is over the size limit.
         """
         space = self._space()
-        await space.client.run(operations.amend(space.keys, self.id, self._encoded_meta(), token=self._token))
-
-    def _encoded_meta(self) -> bytes:
-        raw = encode_meta(self._serializer, self.meta, self.func_name)
-        limit = self._space().max_job_bytes
-        if len(raw) > limit:
-            raise PayloadError(
-                f"the meta of job {self.id!r} has {len(raw):,} bytes, more than the {limit:,} allowed"
-            )
+        raw = encode_meta(self._serializer, self.meta, self.func_name, space.max_job_bytes)
+        await space.client.run(operations.amend(space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
-        return raw
 
     async def get_position(self) -> int | None:
         """How many jobs are before it in its queue; None when it does not wait. One round trip."""

@@ -16,7 +16,7 @@ from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK, NewJob
 from aqueue.batch import enqueue_batches
 from aqueue.connection import Connection, Namespace, open_namespace
-from aqueue.draft import draft, new_job
+from aqueue.draft import check_arguments, draft, new_job
 from aqueue.errors import EnqueueUncertain, InvalidJobOperation, SettingsError
 from aqueue.job import Job, fetch_jobs
 from aqueue.registry import (
@@ -154,7 +154,7 @@ class Queue:
         unknown = set(options) - OPTION_NAMES
         if unknown:
             raise SettingsError(f"unknown option {', '.join(sorted(unknown))} of prepare_data")
-        return EnqueueData(func, tuple(args), dict(kwargs or {}), options)
+        return EnqueueData(func, *check_arguments(args, kwargs), options)
 
     async def enqueue_many(self, job_datas: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Enqueue calls made by `prepare_data`. One round trip per 100; each hundred is atomic.
@@ -384,5 +384,5 @@ def _split(
     if "args" in kwargs or "kwargs" in kwargs:
         if args or kwargs.keys() - {"args", "kwargs"}:
             raise SettingsError("give the function's arguments either as args= and kwargs=, or directly")
-        return func, tuple(kwargs.get("args", ())), dict(kwargs.get("kwargs") or {}), options
+        return func, *check_arguments(kwargs.get("args", ()), kwargs.get("kwargs")), options
     return func, args, kwargs, options

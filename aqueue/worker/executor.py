@@ -72,14 +72,16 @@ class Executor:
         execution.task = asyncio.get_running_loop().create_task(self._run(execution))
         return execution
 
-    def ask(self, execution: Execution, ask: Ask) -> None:
-        """Ask an execution to end; the first request counts, but a timeout comes before a shutdown."""
-        if execution.is_decided or (execution.asked is not None and execution.asked is not Ask.SHUTDOWN):
-            return
+    def ask(self, execution: Execution, ask: Ask) -> bool:
+        """Ask an execution to end, unless it was asked before; others replace a shutdown. Whether it did."""
+        if execution.is_decided or execution.asked is ask or execution.asked not in (None, Ask.SHUTDOWN):
+            return False
         execution.asked = ask
-        if ask is Ask.SHUTDOWN and execution.thread is not None:
-            return  # a thread cannot be cancelled; it has the cleanup time to return
-        self.cancel(execution)
+        if not (ask is Ask.SHUTDOWN and execution.thread is not None):
+            self.cancel(
+                execution
+            )  # a thread cannot be cancelled: at a shutdown it has the cleanup time to return
+        return True
 
     def cancel(self, execution: Execution) -> None:
         """Cancel the task once more."""

@@ -82,6 +82,9 @@ class Fetcher:
             idle_since = asyncio.get_running_loop().time()
             while not self._stopped and not self._is_full():
                 free = self._free()
+                if free == 0 and self._limits.burst and not self._busy():
+                    logger.warning("all slots are taken by jobs that were given up but do not end")
+                    break
                 if free == 0 and not self._rang:
                     await self._wait(None)
                     continue

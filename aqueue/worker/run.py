@@ -59,7 +59,6 @@ class Run:
         self._forced = asyncio.Event()
         self._stopping = asyncio.Event()
         self.running = Running()
-        self.is_ready = False
         self.is_over = False
         self._executor = Executor(
             self._space, self._settings.concurrency, decided=self._decided, over=self._free
@@ -105,12 +104,13 @@ class Run:
             logger.info("signal %d: no new jobs, running ones have %g s", number, self._settings.grace)
             self.ask_to_stop()
 
-    async def work(self) -> bool:
-        """Run the services until the fetcher ends, then drain."""
+    async def work(self, ready: asyncio.Future[None] | None) -> bool:
+        """Run the services until the fetcher ends, then drain. `ready` is done when jobs are being served."""
         commands = self._space.keys.commands_channel(self._me.id)
         self._heartbeat.start()
         self._space.client.subscriber.subscribe(commands, self._commanded)
-        self.is_ready = True
+        if ready is not None:
+            ready.set_result(None)
         logger.info("worker %s serves %s", self._me.name, ", ".join(self._me.queues))
         try:
             async with anyio.create_task_group() as services:
@@ -136,10 +136,13 @@ class Run:
         stopping = asyncio.get_running_loop().create_task(self._stopping.wait())
         try:
             await asyncio.wait([fetching, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not fetching.done():
-                await asyncio.wait([fetching], timeout=LAST_CLAIM)
+            await asyncio.wait([fetching], timeout=LAST_CLAIM)
             if fetching.done():
                 fetching.result()
+        except asyncio.CancelledError:
+            self._fetcher.stop()
+            await asyncio.wait([fetching], timeout=LAST_CLAIM)
+            raise
         finally:
             stopping.cancel()
             fetching.cancel()
@@ -213,8 +216,7 @@ class Run:
 
     def _ask(self, execution: Execution, ask: Ask) -> None:
         """Ask an execution to end, and look again after the cleanup time."""
-        self._executor.ask(execution, ask)
-        if execution.asked is ask and not execution.is_decided:
+        if self._executor.ask(execution, ask):
             self._deadlines.set(execution, asyncio.get_running_loop().time() + self._settings.cleanup)
 
     def _deadline_passed(self, execution: Execution) -> None:

@@ -18,6 +18,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
@@ -135,11 +136,12 @@ class Worker:
         Raises:
             QueueUnavailable: Redis could not be reached.
         """
-        limits = RunLimits()
-        task = asyncio.get_running_loop().create_task(self._work(limits, handle_signals=False))
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        task = loop.create_task(self._work(RunLimits(), handle_signals=False, ready=ready))
         try:
-            while not (task.done() or (self._run is not None and self._run.is_ready)):
-                await asyncio.wait([task], timeout=0.005)
+            first: list[asyncio.Future[Any]] = [task, ready]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task
             yield self
@@ -157,10 +159,12 @@ class Worker:
         """Whether a second signal ended the last `work()`."""
         return self._run is not None and self._run.is_forced
 
-    async def _work(self, limits: RunLimits, *, handle_signals: bool) -> bool:
+    async def _work(
+        self, limits: RunLimits, *, handle_signals: bool, ready: asyncio.Future[None] | None = None
+    ) -> bool:
         if self._run is not None and not self._run.is_over:
             raise SettingsError(f"worker {self.name!r} works already; make another one")
         await self.space.client.ping()
         self._run = run = Run(self.space, self.settings, self._me, limits)
         with restored_signals(run.signaled if handle_signals else None):
-            return await run.work()
+            return await run.work(ready)

@@ -1,0 +1,51 @@
+"""Every program in examples/ runs as it is; README's promises about itself hold."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-W", "error", f"examples/{program}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=25)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_quickstart_prints_its_results() -> None:
+    lines = run("quickstart.py").splitlines()
+
+    assert lines[:3] == ["Hello, Ada!", "Hello, Grace!", "Hello, Linus!"]
+    assert lines[-2:] == ["ZeroDivisionError: division by zero", "failed {'dividend': 1} failed jobs: 1"]
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+
+    assert len(text.splitlines()) <= 200
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_readme_has_one_line_for_the_demo_and_one_for_the_tests() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = [block.strip() for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)]
+
+    assert next(block for block in blocks if block.endswith("aqueue demo")).count("\n") == 0
+    assert next(block for block in blocks if "-m pytest" in block).count("\n") == 0
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_readme_s_python_compiles(number: int) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+    assert len(blocks) == 3
+    compile(blocks[number], f"README block {number}", "exec")
