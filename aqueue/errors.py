@@ -56,6 +56,8 @@ class QueueUnavailable(BatchError):
 
     #: Whether the call may have been carried out: it had been sent, and the reply was lost.
     uncertain: bool = False
+    #: Whether Redis answered, and refused the credentials or lacks permissions: trying again changes nothing.
+    refused: bool = False
 
 
 class QueueFull(BatchError):

@@ -119,7 +119,8 @@ class Attempts:
                 "let workers finish some, or give it more memory"
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
-            raise self._unavailable(f"refuses the credentials or lacks permissions: {error}") from error
+            reason = f"refuses the credentials or lacks permissions: {describe(error)}"
+            raise self._unavailable(reason, refused=True) from error
         self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
         self._failures += 1
         if self._patience is not None and time.monotonic() - self._started > self._patience:
@@ -132,15 +133,17 @@ class Attempts:
             SHORTEST_PAUSE / 2, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
         )
 
-    def _unavailable(self, reason: str) -> AqueueError:
+    def _unavailable(self, reason: str, *, refused: bool = False) -> AqueueError:
         error = QueueUnavailable(f"Redis at {self._shown} {reason}")
         error.uncertain = self.uncertain
+        error.refused = refused
         return error
 
 
 def _answered(error: BaseException) -> bool:
     """Whether the server itself said no, and so did nothing."""
-    return isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
+    refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
+    return refused or str(error).startswith("max number of clients reached")
 
 
 def describe(error: BaseException) -> str:

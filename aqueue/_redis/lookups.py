@@ -89,7 +89,7 @@ def _past(entry: bytes) -> PastExecution:
 
 def queue_names(keys: Keys) -> Lookup[list[str]]:
     """All queues that have, or had, jobs; sorted."""
-    return Lookup([("SMEMBERS", keys.queues)], lambda replies: sorted(name.decode() for name in replies[0]))
+    return Lookup([("SMEMBERS", keys.queues)], lambda replies: sorted(map(_text, replies[0])))
 
 
 def metas(keys: Keys, queues: Sequence[str]) -> Lookup[list[dict[str, str]]]:
@@ -103,9 +103,7 @@ def metas(keys: Keys, queues: Sequence[str]) -> Lookup[list[dict[str, str]]]:
 
 def worker_ids(keys: Keys) -> Lookup[list[str]]:
     """The uuids of workers that beat lately, oldest beat first."""
-    return Lookup(
-        [("ZRANGE", keys.workers, 0, -1)], lambda replies: [worker.decode() for worker in replies[0]]
-    )
+    return Lookup([("ZRANGE", keys.workers, 0, -1)], lambda replies: [_text(worker) for worker in replies[0]])
 
 
 def workers(keys: Keys, ids: Sequence[str]) -> Lookup[list[dict[str, str]]]:
@@ -121,6 +119,23 @@ def score(keys: Keys, registry: str, queue: str, job_id: str) -> Lookup[float | 
     return Lookup([command], lambda replies: None if replies[0] is None else float(replies[0]))
 
 
+def is_listed(keys: Keys, registry: str, queue: str, job_id: str) -> Lookup[bool]:
+    """Whether a registry lists a job whose removal time, by Redis' clock, has not passed."""
+    is_timed = registry in ("finished", "failed", "canceled", "expired")
+
+    def decode(replies: list[Any]) -> bool:
+        found, (seconds, microseconds) = replies
+        now = int(seconds) * 1000 + int(microseconds) // 1000
+        return found is not None and (not is_timed or float(found) > now)
+
+    return Lookup([("ZSCORE", keys.registry(registry, queue), job_id), ("TIME",)], decode)
+
+
 def _hash(flat: list[bytes]) -> dict[str, str]:
     pairs = zip(flat[::2], flat[1::2], strict=True)
-    return {name.decode(): value.decode("utf-8", "replace") for name, value in pairs}
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(raw: bytes) -> str:
+    """What others wrote must not stop us: bytes that are no UTF-8 are replaced."""
+    return raw.decode("utf-8", "replace")

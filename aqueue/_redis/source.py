@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis.asyncio.connection as async_connections
 import redis.connection as sync_connections
@@ -22,6 +21,8 @@ from aqueue.errors import SettingsError
 
 DEFAULT_URL = "redis://localhost:6379/0"
 CONNECT_TIMEOUT = 2.0
+
+_ESCAPE = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
 
 #: Connection settings that are taken over; the rest of a client's are its own affair.
 _KEPT = {
@@ -66,11 +67,12 @@ class Source:
 
 
 def mask(url: str) -> str:
-    """The URL without user name, password and query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    secret = "***@" if "@" in parts.netloc else ""
-    return f"{parts.scheme}://{secret}{host}{parts.path}"
+    """The URL without user name, password and query; its scheme alone when it is unclear where they end."""
+    scheme, _, rest = url.partition("://")
+    secret, at, public = rest.rpartition("@")
+    if set("/?#").intersection(secret):
+        return f"{scheme}://***"
+    return f"{scheme}://{'***@' if at else ''}{public.partition('?')[0].partition('#')[0]}"
 
 
 def from_url(url: str) -> Source:
@@ -93,7 +95,9 @@ def from_url(url: str) -> Source:
     try:
         options = dict(async_connections.parse_url(url))
     except ValueError as error:
-        raise SettingsError(f"cannot use the URL {mask(url)}: {error}") from None
+        shown = mask(url)
+        reason = _ESCAPE if shown.endswith("://***") else error  # which may quote a part of the password
+        raise SettingsError(f"cannot use the URL {shown}: {reason}") from None
     kind = options.pop("connection_class", async_connections.Connection)
     return Source(_class_name(kind), _kept(options), mask(url))  # type: ignore[arg-type]
 

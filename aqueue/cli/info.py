@@ -1,0 +1,180 @@
+"""`aqueue info`: the queues and workers of a namespace, once or again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aqueue._core.clock import to_ms
+from aqueue._core.names import check_name
+from aqueue.cli.ending import OK
+from aqueue.cli.logs import logging_to_stderr
+from aqueue.cli.options import Target
+from aqueue.cli.text import plural, shown_age, shown_name
+from aqueue.workers import COUNTED, WorkerInfo, all_workers, paused_queues, queue_counts
+
+#: Counts that are always shown; the others when some queue has such jobs.
+ALWAYS_SHOWN = ("queued", "started", "finished", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """A queue as the command shows it."""
+
+    name: str
+    paused: bool
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is shown."""
+
+    queues: Sequence[QueueInfo]
+    workers: Sequence[WorkerInfo]
+
+    @property
+    def columns(self) -> list[str]:
+        """The counts worth a column."""
+        return [
+            status
+            for status in COUNTED
+            if status in ALWAYS_SHOWN or any(queue.counts[status] for queue in self.queues)
+        ]
+
+    @property
+    def summary(self) -> str:
+        """All of it in one line."""
+        waiting = sum(queue.counts["queued"] for queue in self.queues)
+        running = sum(queue.counts["started"] for queue in self.queues)
+        return (
+            f"{plural(len(self.queues), 'queue')}, {plural(len(self.workers), 'worker')}, "
+            f"{plural(waiting, 'job')} queued, {running:,} running"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InfoOptions:
+    """The options of the command."""
+
+    queues: Sequence[str]
+    target: Target
+    as_json: bool
+    interval: str | None
+
+
+async def info(options: InfoOptions) -> int:
+    """Show it, once or until interrupted; the exit code."""
+    pause = None if options.interval is None else to_ms(options.interval, "--interval") / 1000
+    for name in options.queues:
+        check_name(name, "queue")
+    with logging_to_stderr():
+        await options.target.check()
+        try:
+            with _screen(options) as show:
+                show(await overview(options))
+                while pause is not None:
+                    await asyncio.sleep(pause)
+                    show(await overview(options))
+        except asyncio.CancelledError:  # Ctrl-C is the way to end it
+            if pause is None:
+                raise
+    return OK
+
+
+async def overview(options: InfoOptions) -> Overview:
+    """Read it. Five round trips."""
+    url, namespace = options.target.url, options.target.namespace
+    counts = await queue_counts(url, namespace=namespace, names=list(dict.fromkeys(options.queues)) or None)
+    paused = await paused_queues(url, namespace=namespace, names=list(counts))
+    workers = await all_workers(url, namespace=namespace)
+    if options.queues:
+        workers = [worker for worker in workers if set(worker.queues) & set(options.queues)]
+    return Overview([QueueInfo(name, name in paused, found) for name, found in counts.items()], workers)
+
+
+Show = Callable[[Overview], None]
+
+
+def _screen(options: InfoOptions) -> AbstractContextManager[Show]:
+    if options.as_json:
+        return nullcontext(_print_json)
+    if not sys.stdout.isatty():
+        return nullcontext(_print_plain)
+    from aqueue.cli.info_screen import screen  # rich takes a while to import
+
+    return screen(live=options.interval is not None)
+
+
+def _print_json(found: Overview) -> None:
+    document = {
+        "queues": [{"name": queue.name, "paused": queue.paused, **queue.counts} for queue in found.queues],
+        "workers": [_worker_fields(worker) for worker in found.workers],
+    }
+    _write(json.dumps(document))
+
+
+def _worker_fields(worker: WorkerInfo) -> dict[str, Any]:
+    fields = dataclasses.asdict(worker)
+    started_at: datetime | None = worker.started_at
+    return {**fields, "started_at": started_at and started_at.isoformat(), "silent": worker.is_silent}
+
+
+def _print_plain(found: Overview) -> None:
+    columns = found.columns
+    queues = [
+        [shown_name(queue.name), *(str(queue.counts[column]) for column in columns)]
+        + (["paused"] if queue.paused else [])
+        for queue in found.queues
+    ]
+    if queues:
+        _write(aligned([["queue", *columns], *queues], numbers=range(1, len(columns) + 1)) + "\n")
+    if found.workers:
+        rows = [worker_cells(worker) for worker in found.workers]
+        _write(aligned([list(WORKER_COLUMNS), *rows], numbers=range(4, 8)) + "\n")
+    _write(found.summary)
+
+
+#: What is told of a worker.
+WORKER_COLUMNS = ("worker", "host", "pid", "state", "running", "finished", "failed", "heartbeat", "queues")
+
+
+def worker_cells(worker: WorkerInfo) -> list[str]:
+    """A worker's row, harmless."""
+    return [
+        shown_name(worker.name),
+        shown_name(worker.hostname),
+        str(worker.pid),
+        "silent" if worker.is_silent else shown_name(worker.state),
+        f"{worker.running}/{worker.concurrency}",
+        str(worker.finished),
+        str(worker.failed),
+        f"{shown_age(worker.heartbeat_age)} ago",
+        ",".join(shown_name(name) for name in worker.queues),
+    ]
+
+
+def aligned(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """Rows as lines of columns; those named in `numbers` are aligned to the right."""
+    columns = max(len(row) for row in rows)
+    padded = [[*row, *[""] * (columns - len(row))] for row in rows]
+    widths = [max(len(row[column]) for row in padded) for column in range(columns)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in padded
+    )
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,54 @@
+"""Options that several commands share, and the Redis that they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+import typer
+
+from aqueue.cli.logs import muted_logs
+from aqueue.connection import open_namespace
+
+#: Seconds of trying to reach Redis at the start of a command.
+PATIENCE = 2.0
+
+Url: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        "-u",
+        envvar="AQUEUE_URL",
+        metavar="URL",
+        help="Redis: redis://, rediss://, unix:// or embedded://. Default: redis://localhost:6379/0.",
+    ),
+]
+NamespaceName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        envvar="AQUEUE_NAMESPACE",
+        metavar="NAME",
+        help="Whose queues and workers. Default: aqueue.",
+    ),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which Redis and which namespace a command works on."""
+
+    url: str | None
+    namespace: str | None
+
+    async def check(self) -> None:
+        """Fail soon when Redis cannot be reached.
+
+        Raises:
+            SettingsError: A URL or namespace that cannot be used.
+            QueueUnavailable: Redis does not answer, or refuses the credentials.
+        """
+        space = open_namespace(self.url, namespace=self.namespace)
+        with muted_logs():
+            await space.client.ping(patience=PATIENCE)

@@ -1,0 +1,92 @@
+"""`aqueue worker`: run jobs until stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aqueue import __version__
+from aqueue.cli.ending import INTERRUPTED, OK
+from aqueue.cli.logs import logging_to_stderr
+from aqueue.cli.options import Target
+from aqueue.errors import SettingsError
+from aqueue.worker.settings import check_limits
+from aqueue.worker.worker import Worker
+
+logger = logging.getLogger("aqueue.worker")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions:
+    """The options of the command; durations as they were typed."""
+
+    queues: Sequence[str]
+    target: Target
+    burst: bool
+    concurrency: int
+    name: str | None
+    lease: str
+    grace: str
+    max_jobs: int | None
+    max_idle_time: str | None
+    paths: Sequence[str]
+    verbose: bool
+    quiet: bool
+
+
+async def work(options: WorkerOptions) -> int:
+    """Work until stopped or done; the exit code. With zombies it ends the process itself."""
+    own, root = logging.INFO, logging.INFO
+    if options.verbose:
+        own = logging.DEBUG
+    elif options.quiet:
+        own = root = logging.WARNING
+    with logging_to_stderr(root=root, own=own):
+        worker = _make(options)
+        put_first(options.paths)
+        await options.target.check()
+        logger.info("aqueue %s, pid %d, %s", __version__, os.getpid(), _facts(worker))
+        await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
+        logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
+        code = INTERRUPTED if worker.was_forced else OK
+        if worker.has_zombies:  # their threads would keep the process
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
+
+
+def _make(options: WorkerOptions) -> Worker:
+    check_limits(options.burst, options.max_jobs, options.max_idle_time)  # before Redis is asked
+    return Worker(
+        options.queues or ["default"],
+        options.target.url,
+        name=options.name,
+        concurrency=options.concurrency,
+        lease=options.lease,
+        grace=options.grace,
+        namespace=options.target.namespace,
+    )
+
+
+def _facts(worker: Worker) -> str:
+    space = worker.space
+    return (
+        f"{space.connector.source.shown}, namespace {space.keys.namespace}, "
+        f"{worker.settings.concurrency} at a time"
+    )
+
+
+def put_first(paths: Sequence[str]) -> None:
+    """Let modules be imported from these folders before all others.
+
+    Raises:
+        SettingsError: One does not exist.
+    """
+    for path in paths:
+        if not os.path.exists(path):
+            raise SettingsError(f"--path {path!r}: there is no such folder")
+    sys.path[:0] = [os.path.abspath(path) for path in paths]
