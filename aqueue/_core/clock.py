@@ -10,6 +10,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+from aqueue._core.names import _shown
 from aqueue.errors import SettingsError
 
 #: What every duration parameter takes: seconds, "90", "500ms", "3m", "1h30m", "2d", or a timedelta.
@@ -34,13 +35,14 @@ def to_ms(value: Duration, name: str, *, zero: bool = False) -> int:
         SettingsError: Not a duration, negative, zero where it has no meaning, or over 1,000 years.
     """
     number = _parse(value)
-    if number is None or math.isnan(number):
-        raise SettingsError(f'{name}={value!r} is not a duration: give seconds, "3m", "1h30m" or a timedelta')
+    given = f"{name}={_shown(value)}"
+    if number is None or number != number:  # the latter: nan
+        raise SettingsError(f'{given} is not a duration: give seconds, "3m", "1h30m" or a timedelta')
     if number < 0 or (number == 0 and not zero):
-        raise SettingsError(f"{name}={value!r} must be {'zero or more' if zero else 'more than zero'}")
+        raise SettingsError(f"{given} must be {'zero or more' if zero else 'more than zero'}")
     if number > LONGEST_MS:
-        raise SettingsError(f"{name}={value!r} is longer than 1,000 years")
-    return math.ceil(number)
+        raise SettingsError(f"{given} is longer than 1,000 years")
+    return math.ceil(round(number, 3) or number)  # 0.1 + 0.2 s are 300 ms
 
 
 def _parse(value: Duration) -> float | None:
@@ -48,7 +50,7 @@ def _parse(value: Duration) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return round(value * 1000, 3) if math.isfinite(value) else (None if math.isnan(value) else value)
+        return value * 1000
     if isinstance(value, timedelta):
         return value / timedelta(milliseconds=1)
     if not isinstance(value, str) or len(value) > 64:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -87,11 +89,11 @@ def delay_until(when: datetime, name: str) -> int:
         SettingsError: Not a datetime, or more than 1,000 years ahead.
     """
     if not isinstance(when, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SettingsError(f"{name}={when!r} is not a datetime; for a delay use enqueue_in")
+        raise SettingsError(f"{name}={_shown(when)} is not a datetime; for a delay use enqueue_in")
     try:
         delay = math.ceil((when.astimezone(UTC) - datetime.now(UTC)) / timedelta(milliseconds=1))
     except (OverflowError, ValueError, OSError) as error:
-        raise SettingsError(f"{name}={when!r} cannot be converted to UTC: {error}") from None
+        raise SettingsError(f"{name}={_shown(when)} cannot be converted to UTC: {error}") from None
     if delay > LONGEST_MS:
-        raise SettingsError(f"{name}={when!r} is more than 1,000 years ahead")
+        raise SettingsError(f"{name}={_shown(when)} is more than 1,000 years ahead")
     return max(0, delay)

@@ -41,8 +41,11 @@ def check_name(value: object, what: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A hostile value as one short, printable line; its own repr() may be a trap."""
-    text = ascii(value) if isinstance(value, str | bytes | int | float) else f"of type {type(value).__name__}"
+    """A hostile value as one short, printable line, even if its own repr() is a trap."""
+    try:
+        text = ascii(value)
+    except Exception:
+        text = f"of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

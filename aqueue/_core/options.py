@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
 from aqueue._core.clock import Duration, to_ms, to_seconds
-from aqueue._core.names import check_integer
+from aqueue._core.names import _shown, check_integer
 from aqueue.errors import SettingsError
 
 #: Kept for ever, or no limit, in milliseconds' place.
@@ -49,7 +49,7 @@ class Retry:
         jitter: Each wait is varied at random by up to this share of itself, 0 to 1.
         on: Retry only on these exceptions: classes, or the names of their classes.
         not_on: Never retry on these.
-        max_interval: No wait is longer.
+        max_interval: No wait is longer; by default a day, or the longest interval if that is more.
     """
 
     max: int
@@ -58,21 +58,20 @@ class Retry:
     jitter: float = 0.0
     on: tuple[type[BaseException] | str, ...] = ()
     not_on: tuple[type[BaseException] | str, ...] = ()
-    max_interval: Duration = "1d"
+    max_interval: Duration | None = None
     _waits: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_integer(self.max, "Retry(max)", 1, _MAX_RETRIES)
-        is_one = isinstance(self.interval, int | float | str | timedelta)
-        waits = cast(list[Duration], [self.interval] if is_one else list(cast(list[Duration], self.interval)))
-        if not 1 <= len(waits) <= _MAX_INTERVALS:
-            raise SettingsError(f"Retry(interval=[...]) must have 1 to {_MAX_INTERVALS:,} entries")
-        object.__setattr__(self, "_waits", tuple(to_ms(wait, "interval", zero=True) for wait in waits))
-        if not 1 <= self.backoff <= 1000:
-            raise SettingsError(f"Retry(backoff={self.backoff!r}) must be from 1 to 1000")
-        if not 0 <= self.jitter <= 1:
-            raise SettingsError(f"Retry(jitter={self.jitter!r}) must be from 0 to 1")
-        to_ms(self.max_interval, "max_interval")
+        waits = _waits(self.interval)
+        longest = (
+            max(DAY_MS, *waits) if self.max_interval is None else to_ms(self.max_interval, "max_interval")
+        )
+        object.__setattr__(self, "_waits", waits)
+        object.__setattr__(self, "_longest", longest)
+        _check_range(self.backoff, "Retry(backoff)", 1, 1000)
+        _check_range(self.jitter, "Retry(jitter)", 0, 1)
         for name in ("on", "not_on"):
             object.__setattr__(self, name, _exception_names(getattr(self, name), name))
 
@@ -81,7 +80,7 @@ class Retry:
         policy: dict[str, Any] = {"max": self.max, "waits": self._waits}
         if self.backoff != 1 or self.jitter:
             policy |= {"backoff": self.backoff, "jitter": self.jitter}
-        policy["longest"] = to_ms(self.max_interval, "max_interval")
+        policy["longest"] = self._longest
         if self.on:
             policy["on"] = self.on
         if self.not_on:
@@ -115,8 +114,11 @@ class RetryPolicy:
     def delay_ms(self, failures: int) -> int:
         """The wait before the retry that follows the n-th failure, n >= 1."""
         wait = float(self.waits[min(failures, len(self.waits)) - 1])
-        if self.backoff != 1:
-            wait = min(wait * self.backoff ** min(failures - 1, 300), self.longest)
+        if self.backoff != 1 and wait:
+            try:
+                wait = min(wait * float(self.backoff) ** (failures - 1), self.longest)
+            except OverflowError:
+                wait = self.longest
         if self.jitter:
             wait *= 1 + self.jitter * random.uniform(-1, 1)
         return round(min(wait, self.longest))
@@ -127,6 +129,21 @@ class RetryPolicy:
         if names.intersection(self.not_on):
             return False
         return not self.on or bool(names.intersection(self.on))
+
+
+def _waits(interval: object) -> tuple[int, ...]:
+    """One wait or a list of them, in milliseconds."""
+    if isinstance(interval, int | float | str | timedelta) or not isinstance(interval, Iterable):
+        return (to_ms(cast(Duration, interval), "interval", zero=True),)
+    waits = list(cast(Iterable[Duration], interval))
+    if not 1 <= len(waits) <= _MAX_INTERVALS:
+        raise SettingsError(f"Retry(interval=[...]) must have 1 to {_MAX_INTERVALS:,} entries")
+    return tuple(to_ms(wait, "interval", zero=True) for wait in waits)
+
+
+def _check_range(value: object, name: str, least: int, most: int) -> None:
+    if not isinstance(value, int | float) or not least <= value <= most:
+        raise SettingsError(f"{name}={_shown(value)} must be a number from {least:,} to {most:,}")
 
 
 def _exception_names(kinds: object, name: str) -> tuple[str, ...]:

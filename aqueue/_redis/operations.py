@@ -57,7 +57,7 @@ _KEPT = {"failure_ttl_ms": DEFAULT_FAILURE_TTL_MS, "day_ms": DAY_MS}
 
 
 def _words(reply: Any) -> list[str]:
-    return [word.decode() if isinstance(word, bytes) else str(word) for word in reply]
+    return [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +189,7 @@ def extend(
     keys: Keys, leases: Sequence[Lease], *, worker_id: str, lease_ms: int, facts: dict[str, str | int]
 ) -> Operation[Extended]:
     """Renew at most 500 leases and the worker's record, and beat."""
-    more: list[Argument] = []
-    for name, value in facts.items():
-        more += (name, value)
+    more: list[Argument] = [part for fact in facts.items() for part in fact]
     for lease in leases:
         more += (lease.record.queue, lease.job_id, lease.token)
     script = _SCRIPTS["extend"]

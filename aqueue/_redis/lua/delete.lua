@@ -9,7 +9,6 @@ local prefix    = ARGV[1] -- str    of all keys
 local from      = ARGV[2] -- str    delete only what lies in this registry now; "" for any
 -- ARGV[3...] ids, at most 500
 
--- include: clock
 -- include: once
 -- include: typed
 -- include: forget

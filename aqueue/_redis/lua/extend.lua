@@ -28,7 +28,8 @@ redis.call("ZCARD", workers_key)
 local lost, asked, deadlines = {}, {}, {}
 for i = leases_from, #ARGV, 3 do
   local queue, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "token", "request")
+  -- An error has no fields: one damaged record must not cost the others their leases.
+  local h = redis.pcall("HMGET", prefix .. "job:" .. id, "status", "token", "request")
   local member = redis.call("ZSCORE", prefix .. "started:" .. queue, id)
   if h[1] == "started" and h[2] == token and member then
     deadlines[queue] = deadlines[queue] or {}

@@ -12,13 +12,14 @@ local rank = redis.call("ZRANK", queue_key, job_id)
 if not rank then
   return { "missing" }
 end
+local position = rank
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", expiring_key, "-inf", whole(now))) do
   if id == job_id then
     return { "missing" }
   end
   local other = redis.call("ZRANK", queue_key, id)
   if other and other < rank then
-    rank = rank - 1
+    position = position - 1
   end
 end
-return { rank }
+return { position }

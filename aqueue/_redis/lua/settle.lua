@@ -19,6 +19,7 @@ local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack o
 -- include: wake
 -- include: ended
 -- include: history
+-- include: facts
 
 local FIELDS = { "status", "token", "settled", "queue", "request", "failure_ttl", "priority", "started_at", "worker_name", "fence" }
 local ENDED_AS = { fail = "failed", stop = "stopped", cancel = "canceled" }
@@ -26,7 +27,7 @@ local LOSING = { retry = true, release = true } -- a cancel or stop that was ask
 
 local jobs = {}
 for i = 4, #ARGV, 7 do
-  local h = redis.call("HMGET", prefix .. "job:" .. ARGV[i], unpack(FIELDS))
+  local h = facts(prefix .. "job:" .. ARGV[i], unpack(FIELDS))
   jobs[#jobs + 1] = h
   if h[1] == "started" and h[4] then
     typed(h[4], "queue", "started", "scheduled", "finished", "failed", "canceled")
