@@ -23,7 +23,7 @@ async def enqueue_batches(
         BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
             after it count as not enqueued; `retry` sends all again and doubles none.
     """
-    answers: dict[str, tuple[int, str]] = {}
+    answers: dict[str, tuple[int, str]] = {}  # by nonce: an id may be given twice
     for batch in batches(new, size=lambda job: job.size):
         try:
             stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
@@ -32,11 +32,12 @@ async def enqueue_batches(
             if isinstance(own, EnqueueUncertain):
                 own._again = functools.partial(_again, space, queue, jobs, new)
             raise _account(own, answers, new) from error
-        answers.update({job.id: (stored.at_ms, word) for job, word in zip(batch, stored.words, strict=True)})
+        for sent, word in zip(batch, stored.words, strict=True):
+            answers[sent.nonce] = stored.at_ms, word
     duplicate: DuplicateJobError | None = None
-    for job in jobs:
+    for job, sent in zip(jobs, new, strict=True):
         try:
-            job._stored(queue, *answers[job.id])
+            job._stored(queue, *answers[sent.nonce])
         except DuplicateJobError as error:
             duplicate = duplicate or error
     if duplicate is not None:
@@ -52,7 +53,7 @@ async def _again(
 
 def _account(error: Exception, answers: dict[str, tuple[int, str]], new: Sequence[NewJob]) -> Exception:
     if isinstance(error, BatchError):
-        within = {job_id for job_id, (_, word) in answers.items() if not word.startswith("duplicate")}
-        error.enqueued = [job.id for job in new if job.id in within]
-        error.not_enqueued = [job.id for job in new if job.id not in within]
+        within = {nonce for nonce, (_, word) in answers.items() if not word.startswith("duplicate")}
+        error.enqueued = [job.id for job in new if job.nonce in within]
+        error.not_enqueued = [job.id for job in new if job.nonce not in within]
     return error

@@ -21,6 +21,7 @@ from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
 from aqueue._core.payload import Serializer, check_serializer
 from aqueue._redis.client import AsyncClient
 from aqueue._redis.connector import Connector, connector_for
+from aqueue._redis.faults import ServerError as ServerError
 from aqueue._redis.keys import DEFAULT_NAMESPACE, Keys
 from aqueue._redis.source import DEFAULT_URL
 from aqueue.errors import SettingsError

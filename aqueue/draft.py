@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aqueue._core.names import check_job_id, new_job_id, new_nonce
-from aqueue._core.options import DEFAULT_TIMEOUT_MS, LARGEST_JOB_BYTES, JobOptions
+from aqueue._core.options import LARGEST_JOB_BYTES, JobOptions
 from aqueue._core.payload import Serializer, encode, split_call
 from aqueue._core.record import JobRecord
 from aqueue._redis.operations import NewJob
 from aqueue.errors import PayloadError, SettingsError
 
 #: What the enqueue script itself writes.
-_SET_BY_REDIS = frozenset({b"status", b"queue", b"nonce", b"created_at", b"enqueued_at"})
+_SET_BY_REDIS = frozenset(
+    {b"status", b"queue", b"nonce", b"created_at", b"enqueued_at", b"incarnation", b"fence"}
+)
 
 
 def draft(
@@ -39,9 +41,7 @@ def draft(
     }
     if meta:
         fields[b"meta"] = encode_meta(serializer, meta, path)
-    if options.timeout is not None and options.timeout != DEFAULT_TIMEOUT_MS:
-        fields[b"timeout"] = b"%d" % options.timeout
-    for name in ("result_ttl", "ttl", "failure_ttl"):
+    for name in ("timeout", "result_ttl", "ttl", "failure_ttl"):
         value = getattr(options, name)
         if value is not None:
             fields[name.encode()] = b"%d" % value

@@ -29,23 +29,14 @@ FETCH_CHUNK = 1_000
 class Job(JobView, Generic[R_co]):
     """A job, as the program that enqueued, fetched or runs it sees it."""
 
-    __slots__ = ("_at_front", "_given_connection", "_is_draft", "_namespace", "_token")
+    __slots__ = ("_at_front", "_space", "_token")
 
-    def __init__(
-        self,
-        record: JobRecord,
-        namespace: Namespace | None,
-        *,
-        serializer: Serializer,
-        result: bytes | None = None,
-    ) -> None:
+    def __init__(self, record: JobRecord, space: Namespace, result: bytes | None = None) -> None:
         """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
-        super().__init__(record, serializer, result)
-        self._namespace = namespace
-        self._given_connection: Connection | None = None
+        super().__init__(record, space.serializer, result)
+        self._space = space
         self._token = ""
         self._at_front = False
-        self._is_draft = False
 
     @classmethod
     def create(
@@ -82,15 +73,14 @@ class Job(JobView, Generic[R_co]):
         chosen = check_serializer(serializer)
         options: JobOptions = check_options(given)
         record = draft(chosen, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
-        record = record.evolve(created_at=now_ms(), queue=check_name(origin, "queue") if origin else None)
-        opened = (
-            open_namespace(connection, namespace=namespace, serializer=chosen)
-            if connection is not None
-            else None
+        record = record.evolve(
+            created_at=now_ms(),
+            queue=check_name(origin, "queue") if origin else None,
+            timeout=options.timeout,  # kept also where it is the default: a queue's own must not replace it
         )
-        job: Job[Any] = Job(record, opened, serializer=chosen)
+        space = open_namespace(connection, namespace=namespace, serializer=chosen)
+        job: Job[Any] = Job(record, space)
         job._at_front = at_front
-        job._is_draft = True
         return job
 
     @classmethod
@@ -150,24 +140,21 @@ class Job(JobView, Generic[R_co]):
             raise InvalidJobOperation(self.id, verb="move", status=self.status)
         self._record = self._record.evolve(queue=check_name(name, "queue"))
 
-    def _space(self) -> Namespace:
-        if self._namespace is None:
-            self._namespace = open_namespace(serializer=self._serializer)
-        return self._namespace
+    @property
+    def _is_draft(self) -> bool:
+        """Whether it was never enqueued, so that all but its id may still change."""
+        return self.status is JobStatus.CREATED
 
     def _adopt(self, space: Namespace) -> None:
-        """Make a job that was created apart belong to a queue's namespace, and its data too."""
-        if self._namespace == space:
-            return
-        if space.serializer is not self._serializer and self._is_draft:
+        """Make a draft belong to this namespace, with its arguments and its meta as they are now."""
+        if space.serializer is not self._serializer:
             call = encode(space.serializer, (self.args, self.kwargs), f"the arguments of {self.func_name}")
             self._record = self._record.evolve(data=call)
-            if self.meta:
-                self._record = self._record.evolve(
-                    meta=encode_meta(space.serializer, self.meta, self.func_name)
-                )
-            self._serializer = space.serializer
-        self._namespace = space
+        if self._meta is not None or space.serializer is not self._serializer:
+            meta = encode_meta(space.serializer, self.meta, self.func_name) if self.meta else None
+            self._record = self._record.evolve(meta=meta)
+        self._serializer = space.serializer
+        self._space = space
 
     async def save(self) -> Self:
         """Store a new job without enqueuing it: -> created. Its record lives a day. One round trip.
@@ -178,14 +165,12 @@ class Job(JobView, Generic[R_co]):
         """
         if not self._is_draft:
             raise InvalidJobOperation(self.id, verb="save", status=self.status)
-        space = self._space()
-        if self._meta is not None:
-            self._record = self._record.evolve(meta=encode_meta(space.serializer, self._meta, self.func_name))
+        space = self._space
+        self._adopt(space)
         queue = self.origin or "default"
         job = new_job(self._record, mode="save", max_bytes=space.max_job_bytes)
         stored = await space.client.run(operations.enqueue(space.keys, queue, [job]))
         self._stored(queue, stored.at_ms, stored.words[0])
-        self._is_draft = True  # until it is enqueued, all but its id may still change
         return self
 
     def _stored(self, queue: str, at_ms: int, word: str) -> None:
@@ -200,7 +185,6 @@ class Job(JobView, Generic[R_co]):
         at = "enqueued_at" if word == JobStatus.QUEUED else "created_at"
         changes: dict[str, str | int] = {"queue": queue, "status": word, at: at_ms}
         self._record = self._record.evolve(**changes)
-        self._is_draft = False
 
     async def refresh(self) -> None:
         """Read the job again, with its result. One round trip.
@@ -208,7 +192,7 @@ class Job(JobView, Generic[R_co]):
         Raises:
             NoSuchJobError: It is gone.
         """
-        space = self._space()
+        space = self._space
         [found] = await space.client.read(lookups.snapshots(space.keys, [self.id]))
         if found is None or found.record.gone:
             raise NoSuchJobError(self.id)
@@ -234,14 +218,14 @@ class Job(JobView, Generic[R_co]):
             NoSuchJobError: The job is gone; it is not brought back.
             PayloadError: It cannot be encoded or is over the size limit.
         """
-        space = self._space()
+        space = self._space
         raw = encode_meta(self._serializer, self.meta, self.func_name, space.max_job_bytes)
         await space.client.run(operations.amend(space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
 
     async def get_position(self) -> int | None:
         """How many jobs are before it in its queue; None when it does not wait. One round trip."""
-        space = self._space()
+        space = self._space
         return await space.client.run(operations.position(space.keys, self.origin, self.id))
 
     async def wait(self, timeout: Duration | None = None) -> R_co:
@@ -261,7 +245,7 @@ class Job(JobView, Generic[R_co]):
             NoSuchJobError: There is no such job, or its result is not kept.
         """
         seconds = None if timeout is None else to_ms(timeout, "timeout", zero=True) / 1000
-        space = self._space()
+        space = self._space
         if seconds == 0:
             [snapshot] = await space.client.read(lookups.snapshots(space.keys, [self.id]))
             if snapshot is not None and not snapshot.record.gone and snapshot.record.status not in ENDED:
@@ -297,7 +281,7 @@ class Job(JobView, Generic[R_co]):
         seconds = to_ms(timeout, "timeout", zero=True) / 1000
         if seconds:
             try:
-                await self._ended(self._space(), seconds)
+                await self._ended(self._space, seconds)
             except WaitTimeout:
                 pass
         found = await self.results()
@@ -305,7 +289,7 @@ class Job(JobView, Generic[R_co]):
 
     async def results(self) -> list[Result]:
         """How its executions ended, newest first; the last ten are kept. Two round trips."""
-        space = self._space()
+        space = self._space
         await self.refresh()
         current = current_result(Snapshot(self._record, self._result), self._serializer)
         past = await space.client.read(lookups.history(space.keys, self.id))
@@ -331,7 +315,7 @@ class Job(JobView, Generic[R_co]):
         await self._end("stop")
 
     async def _end(self, mode: str) -> None:
-        space = self._space()
+        space = self._space
         status = await space.client.run(operations.cancel(space.keys, self.id, nonce=new_nonce(), mode=mode))
         self._record = self._record.evolve(status=status)
 
@@ -342,7 +326,7 @@ class Job(JobView, Generic[R_co]):
             InvalidJobOperation: It has not ended.
             NoSuchJobError: It is gone.
         """
-        space = self._space()
+        space = self._space
         [word] = await space.client.run(
             operations.requeue(space.keys, [self.id], nonce=new_nonce(), at_front=at_front)
         )
@@ -360,7 +344,7 @@ class Job(JobView, Generic[R_co]):
             InvalidJobOperation: It runs: stop it first.
             NoSuchJobError: It is gone already.
         """
-        space = self._space()
+        space = self._space
         [word] = await space.client.run(operations.delete(space.keys, [self.id], nonce=new_nonce()))
         if word != "ok":
             raise operations.check_word(self.id, "delete", word)
@@ -376,5 +360,5 @@ async def fetch_jobs(space: Namespace, ids: list[str]) -> list[Job[Any] | None]:
             if found is None or found.record.gone:
                 jobs.append(None)
             else:
-                jobs.append(Job(found.record, space, serializer=space.serializer, result=found.result))
+                jobs.append(Job(found.record, space, found.result))
     return jobs

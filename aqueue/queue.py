@@ -183,6 +183,8 @@ class Queue:
         if not job._is_draft:
             raise InvalidJobOperation(job.id, verb="enqueue", status=job.status)
         job._adopt(self.space)
+        if self._default_timeout is not None and b"timeout" not in job._record.fields:
+            job._record = job._record.evolve(timeout=self._default_timeout)
         mode = "front" if at_front or job._at_front else ""
         return await self._send(job, new_job(job._record, mode=mode, max_bytes=self.space.max_job_bytes))
 
@@ -212,7 +214,7 @@ class Queue:
         record = draft(
             serializer, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
-        return Job(record, self.space, serializer=serializer), options
+        return Job(record, self.space), options
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:
@@ -285,6 +287,8 @@ class Queue:
         if running:
             raise InvalidJobOperation(running[0], verb=f"delete queue {self.name!r} with", status="started")
         if delete_jobs:
+            while await self.space.client.run(operations.prune(self.space.keys, [self.name])):
+                pass  # lists leave out what is past its time
             for registry in ("queue", "scheduled", "deferred", "finished", "failed", "canceled", "expired"):
                 await self._delete_all(registry)
         if not await self.space.client.run(operations.drop(self.space.keys, self.name)):

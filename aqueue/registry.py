@@ -78,7 +78,10 @@ class JobRegistry:
         if start < 0 or end < -1:
             count = await self.count()
             start = max(0, start + count) if start < 0 else start
-            end = end + count if end < -1 else end
+            if end < -1:
+                end += count
+                if end < 0:
+                    return []
         limit = None if end == -1 else max(0, end - start + 1)
         return await list_ids(self._space, self.kind, self.name, offset=start, limit=limit, newest=desc)
 
@@ -88,10 +91,13 @@ class JobRegistry:
             yield job_id
 
     async def contains(self, job: JobView | str) -> bool:
-        """Whether it lists this job. One round trip."""
+        """Whether it lists this job. Two round trips."""
         job_id = id_of(job)
-        [snapshot] = await self._space.client.read(lookups.snapshots(self._space.keys, [job_id]))
-        return snapshot is not None and self._lists(snapshot.record) and await self._score(job_id) is not None
+        keys = self._space.keys
+        [snapshot] = await self._space.client.read(lookups.snapshots(keys, [job_id]))
+        if snapshot is None or not self._lists(snapshot.record):
+            return False
+        return await self._space.client.read(lookups.is_listed(keys, self.kind, self.name, job_id))
 
     def _lists(self, record: JobRecord) -> bool:
         return not record.gone and record.queue == self.name and REGISTRY_OF.get(record.status) == self.kind
@@ -101,18 +107,34 @@ class JobRegistry:
 
     async def remove(self, job: JobView | str, delete_job: bool = True) -> None:
         """Remove the job from the registry and delete its record, whatever `delete_job` says:
-        no record lives outside a registry. One round trip.
+        no record lives outside a registry. Two round trips.
 
         Raises:
             NoSuchJobError: There is no such job.
             InvalidJobOperation: It is not in this registry.
         """
-        job_id = id_of(job)
+        job_id, verb = id_of(job), f"remove from the {self.kind} registry of {self.name!r}"
+        await self._own(job_id, verb)
         [word] = await self._space.client.run(
             operations.delete(self._space.keys, [job_id], nonce=new_nonce(), registry=self.kind)
         )
         if word != "ok":
-            raise operations.check_word(job_id, f"remove from the {self.kind} registry", word)
+            raise operations.check_word(job_id, verb, word)
+
+    async def _own(self, job_id: str, verb: str) -> JobRecord:
+        """The record of a job that is in this registry.
+
+        Raises:
+            NoSuchJobError: There is no such job.
+            InvalidJobOperation: It is not in this registry.
+        """
+        [snapshot] = await self._space.client.read(lookups.snapshots(self._space.keys, [job_id]))
+        if snapshot is None or snapshot.record.gone:
+            raise NoSuchJobError(job_id)
+        record = snapshot.record
+        if not self._lists(record):
+            raise InvalidJobOperation(job_id, verb=verb, status=f"{record.status} in {record.queue!r}")
+        return record
 
 
 class StartedJobRegistry(JobRegistry):
@@ -167,28 +189,24 @@ class EndedJobRegistry(JobRegistry):
             NoSuchJobError: There is no such job.
             InvalidJobOperation: It is not in this registry.
         """
-        job_id = id_of(job)
-        [snapshot] = await self._space.client.read(lookups.snapshots(self._space.keys, [job_id]))
-        if snapshot is None or snapshot.record.gone:
-            raise NoSuchJobError(job_id)
-        if not self._lists(snapshot.record):
-            verb = f"requeue from the {self.kind} registry of {self.name!r}"
-            raise InvalidJobOperation(
-                job_id, verb=verb, status=f"{snapshot.record.status} in {snapshot.record.queue!r}"
-            )
-        found: Job[Any] = Job(snapshot.record, self._space, serializer=self._space.serializer)
+        record = await self._own(id_of(job), f"requeue from the {self.kind} registry of {self.name!r}")
+        found: Job[Any] = Job(record, self._space)
         await found.requeue(at_front=at_front)
         return found
 
     async def requeue_many(self, job_ids: Sequence[str], at_front: bool = False) -> dict[str, str]:
         """Enqueue jobs again; "ok", "missing" or its status, for each. One round trip per 100."""
         words: dict[str, str] = {}
-        for start in range(0, len(job_ids), BATCH):
-            batch = [check_job_id(job_id) for job_id in job_ids[start : start + BATCH]]
-            operation = operations.requeue(self._space.keys, batch, nonce=new_nonce(), at_front=at_front)
-            answers = await self._space.client.run(operation)
-            words.update(zip(batch, answers, strict=True))
+        ids = list(dict.fromkeys(map(check_job_id, job_ids)))
+        for start in range(0, len(ids), BATCH):
+            words |= await self._requeue(ids[start : start + BATCH], at_front)
         return words
+
+    async def _requeue(self, ids: Sequence[str], at_front: bool) -> dict[str, str]:
+        """At most 100; ids that Redis itself listed are not checked, one that cannot be is "missing"."""
+        operation = operations.requeue(self._space.keys, ids, nonce=new_nonce(), at_front=at_front)
+        answers = await self._space.client.run(operation)
+        return dict(zip(ids, answers, strict=True))
 
     async def requeue_all(self, at_front: bool = False, progress: Callable[[int], None] | None = None) -> int:
         """Enqueue all jobs again that it lists now; how many it did. One round trip per 100.
@@ -200,7 +218,7 @@ class EndedJobRegistry(JobRegistry):
         ids = await self.get_job_ids()
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
-            done += list((await self.requeue_many(batch, at_front)).values()).count("ok")
+            done += list((await self._requeue(batch, at_front)).values()).count("ok")
             if progress is not None:
                 progress(len(batch))
         return done

@@ -88,7 +88,7 @@ def get_current_job() -> Job | None:
         return None
     known = _here.get()
     if known is None or known[0] is not current:
-        known = current, Job(current, current._space())
+        known = current, Job(current, current._space)
         _here.set(known)
     return known[1]
 

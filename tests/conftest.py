@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -19,8 +20,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A server that is shared: tests that break it start their own."""
-    with Server(aof=False) as running:
+    """A server that is shared: tests that break it start their own. AQUEUE_TEST_SERVER: another program."""
+    with Server(aof=False, binary=os.environ.get("AQUEUE_TEST_SERVER")) as running:
         yield running
 
 

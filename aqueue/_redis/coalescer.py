@@ -80,6 +80,8 @@ class Coalescer:
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(own_error(error, waiting.job.id))
+            if isinstance(error, QueueUnavailable):
+                self._fail_overdue(error)
         except BaseException:  # the loop is ending
             for waiting in [*batch, *self._waiting]:
                 waiting.answer.cancel()
@@ -89,6 +91,17 @@ class Coalescer:
             for waiting, word in zip(batch, stored.words, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result((stored.at_ms, word))
+
+    def _fail_overdue(self, error: QueueUnavailable) -> None:
+        """Redis is away: who has waited long enough behind others does not wait for tries of its own."""
+        latest = asyncio.get_running_loop().time() - PATIENCE
+        overdue = [waiting for waiting in self._waiting if waiting.since <= latest]
+        del self._waiting[: len(overdue)]  # they wait in the order in which they came
+        unsent = QueueUnavailable(str(error))  # whatever is uncertain about the others
+        unsent.refused = error.refused
+        for waiting in overdue:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(own_error(unsent, waiting.job.id))
 
 
 def batches(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:

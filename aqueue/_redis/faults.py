@@ -6,6 +6,7 @@ class and the others by their first word. Both drivers use this; neither decides
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from enum import Enum
@@ -72,6 +73,9 @@ _BY_WORD = {
     "NOSCRIPT": Verdict.LOAD,
 }
 
+#: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
+ServerError = redis_errors.RedisError
+
 #: What a driver catches; anything else is not about Redis.
 CAUGHT = (redis_errors.RedisError, OSError, EOFError)
 
@@ -124,7 +128,8 @@ class Attempts:
         self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
         self._failures += 1
         if self._patience is not None and time.monotonic() - self._started > self._patience:
-            raise self._unavailable(f"did not answer for {self._patience:g} s: {describe(error)}") from error
+            waited = f" for {self._patience:g} s" if self._patience else ""
+            raise self._unavailable(f"did not answer{waited}: {describe(error)}") from error
         return verdict
 
     def pause(self) -> float:
@@ -148,4 +153,7 @@ def _answered(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """One line for a message; our own deadline has no text of its own."""
+    cause = error.__context__
+    if isinstance(error, redis_errors.ConnectionError) and isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)  # redis-py names the address again, twice
     return str(error).partition("\n")[0] or type(error).__name__

@@ -6,7 +6,7 @@ redis-py's own pools await in `release`, and a caller that is cancelled there le
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from aqueue._redis.source import Source
 
@@ -22,13 +22,18 @@ class Pool:
         self._used: set[Any] = set()
         self._slots = asyncio.Semaphore(SIZE)
         self._path: str | None = None
+        self._is_closed = False
 
     async def connect(self) -> Any:
         """A connected connection outside the pool, for who reads it all the time."""
         if self._source.start is not None:
             self._path = await asyncio.to_thread(self._source.start)
-        connection = self._source.async_connection(self._path)
-        await cast(Any, connection).connect()  # redis-py leaves it untyped
+        connection: Any = self._source.async_connection(self._path)
+        try:
+            await connection.connect()
+        except BaseException:  # cancelled between the connection and its greeting, redis-py leaves it open
+            close_now(connection)
+            raise
         return connection
 
     async def take(self) -> Any:
@@ -37,7 +42,7 @@ class Pool:
         try:
             while self._idle:
                 connection = self._idle.pop()
-                if connection.is_connected and not await connection.can_read():
+                if is_fresh(connection):
                     break
                 close_now(connection)  # closed by the server, or a reply came that nobody waits for
             else:
@@ -53,7 +58,7 @@ class Pool:
         self._slots.release()
         if connection in self._used:
             self._used.discard(connection)
-            if connection.is_connected:
+            if connection.is_connected and not self._is_closed:
                 self._idle.append(connection)
                 return
         close_now(connection)
@@ -66,11 +71,20 @@ class Pool:
         self._used.clear()
 
     async def aclose(self) -> None:
-        """Close all idle connections and wait until they are closed."""
+        """Close all idle connections and wait until they are closed; those in use end with their call."""
+        self._is_closed = True
         idle, self._idle = self._idle, []
         self._used.clear()
         for connection in idle:
             await close(connection)
+
+
+def is_fresh(connection: Any) -> bool:
+    """Whether it is open and brought nothing that nobody waits for; looks without waiting."""
+    reader = connection._reader
+    if not connection.is_connected or reader.at_eof() or reader._buffer:
+        return False
+    return not connection._parser._reader.has_data()
 
 
 def close_now(connection: Any) -> None:

@@ -7,6 +7,7 @@ with None whenever its subscription stands (again), to look for itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,22 +79,30 @@ class Subscriber:
                 attempts.failed(error, sent=False)
                 await asyncio.sleep(attempts.pause())
                 continue
+            began = time.monotonic()
             try:
                 await self._serve(connection)
-            except CAUGHT:
-                attempts = Attempts("", None)
+            except CAUGHT as error:
+                if time.monotonic() - began > QUIET:
+                    attempts = Attempts("", None)
+                attempts.failed(error, sent=False)  # what is refused at once is asked for less and less often
                 await asyncio.sleep(attempts.pause())
             finally:
                 self._connection = None
                 await close(connection)
 
     async def _serve(self, connection: Any) -> None:
+        self._connection = (
+            connection  # first: a channel that comes while the command below is sent goes its own way
+        )
         if self._listeners:
             await connection.send_command("SUBSCRIBE", *self._listeners, check_health=False)
-        self._connection = connection
         tested = False
         while True:
             message = await connection.read_response(disable_decoding=True, timeout=QUIET)
+            if message is None and not self._listeners:
+                tested = False
+                continue
             if message is None:
                 if tested:
                     raise ConnectionError("the subscribing connection is dead")

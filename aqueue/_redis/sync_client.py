@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import redis.exceptions as redis_errors
 
-from aqueue._redis.client import explain
+from aqueue._redis.client import explain, pack
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
 from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.scripts import Argument, Script
@@ -75,7 +75,7 @@ class SyncClient:
         replies: list[Any] = []
         failure: Exception | None = None
         try:
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            connection.send_packed_command([b"".join(map(pack, commands))], check_health=False)
             for _ in commands:
                 try:
                     replies.append(connection.read_response(disable_decoding=True))

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from aqueue._core.status import ENDED
 from aqueue._redis.keys import Keys
 from aqueue._redis.lookups import Snapshot, snapshots, statuses
@@ -100,6 +102,8 @@ class Waiters:
                 await self._read(unread)
             except AqueueError:
                 self._unread.update(job for job in unread if job in self._futures)  # the next turn reads them
+            except RedisError:
+                await self._read_each(unread)
 
     async def _read(self, jobs: Sequence[tuple[Keys, str]]) -> None:
         """Read these jobs, and tell the waiters of those that have ended or are gone."""
@@ -114,6 +118,18 @@ class Waiters:
             for job_id, snapshot in zip(over, ended, strict=True):
                 if snapshot is None or snapshot.record.gone or snapshot.record.status in ENDED:
                     self._tell((keys, job_id), snapshot)
+
+    async def _read_each(self, jobs: Sequence[tuple[Keys, str]]) -> None:
+        """One damaged record must not hold up the waiters of others: theirs get the error."""
+        for job in jobs:
+            try:
+                await self._read([job])
+            except AqueueError:
+                self._look(job)
+            except RedisError as error:
+                for future in self._futures.get(job, ()):
+                    if not future.done():
+                        future.set_exception(type(error)(*error.args))
 
     def _tell(self, job: tuple[Keys, str], snapshot: Ended) -> None:
         for future in self._futures.get(job, ()):

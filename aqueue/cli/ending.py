@@ -8,9 +8,9 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 import typer
-from redis.exceptions import RedisError
 
 from aqueue.cli.text import first_line
+from aqueue.connection import ServerError
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
 
 OK = 0
@@ -41,7 +41,7 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
         return asyncio.run(command)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (AqueueError, RedisError) as error:
+    except (AqueueError, ServerError) as error:
         code, message = _judge(error)
         complain(message)
         return code
@@ -57,7 +57,7 @@ def _judge(error: Exception) -> tuple[int, str]:
             return USAGE, str(error)
         case NoSuchJobError():
             return NOT_FOUND, str(error)
-        case RedisError():
+        case ServerError():
             return FAILED, f"Redis answered with an error: {error}"
         case _:
             return FAILED, str(error)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aqueue.cli.bars import share_bar
-from aqueue.cli.info import WORKER_COLUMNS, Overview, QueueInfo, worker_cells
+from aqueue.cli.overview import WORKER_COLUMNS, Overview, QueueInfo, worker_cells
 from aqueue.cli.text import shown_name
 
 #: Colours of the counts and of their parts of the bars.

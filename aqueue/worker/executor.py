@@ -52,18 +52,21 @@ class Executor:
         *,
         decided: Callable[[Execution, Outcome | None], None],
         over: Callable[[Execution], None],
+        leaving: Callable[[], bool],
     ) -> None:
         """Make an executor.
 
         Args:
             decided: Called once per execution with its outcome; None: nothing is to be recorded.
             over: Called when its code runs no more, maybe later than `decided`, maybe before.
+            leaving: Whether the worker itself is being cancelled.
         """
         self._space = space
         self._serializer: Serializer = space.serializer
         self._limiter = anyio.CapacityLimiter(concurrency)
         self._decided = decided
         self._over = over
+        self._leaving = leaving
         self._functions: dict[str, tuple[Callable[..., Any], bool]] = {}
 
     def start(self, lease: Lease) -> Execution:
@@ -103,7 +106,7 @@ class Executor:
     async def _run(self, execution: Execution) -> None:
         execution.has_begun = True
         record = execution.lease.record
-        job: Job[Any] = Job(record, self._space, serializer=self._serializer)
+        job: Job[Any] = Job(record, self._space)
         job._token = execution.lease.token
         current_job.set(job)
         try:
@@ -202,6 +205,8 @@ class Executor:
         return Finished(data)
 
     def _raised(self, execution: Execution, error: BaseException, hide: str | None = None) -> Outcome | None:
+        if execution.asked is None and isinstance(error, asyncio.CancelledError) and self._leaving():
+            execution.asked = Ask.SHUTDOWN  # the end of a loop cancels all tasks at once, in no order
         if execution.asked is not None:
             return self._asked_for(execution, error)
         return retried_or_failed(execution.lease.record, error, describe_exception(error, hide=hide))

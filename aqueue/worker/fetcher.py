@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from aqueue._core.outcome import Lease
 from aqueue._redis import operations
 from aqueue._redis.doorbell import Doorbell
-from aqueue._redis.faults import CAUGHT, SHORTEST_PAUSE
+from aqueue._redis.faults import CAUGHT, SHORTEST_PAUSE, ServerError
 from aqueue._redis.operations import BATCH, Claimed
 from aqueue.connection import Namespace
 from aqueue.worker.settings import RunLimits, WorkerSettings
@@ -23,6 +23,8 @@ logger = logging.getLogger("aqueue.worker")
 
 #: The longest wait on the wake keys, seconds: what a lost token costs at most.
 RING = 2.0
+#: Seconds before a claim is tried again that Redis refused outright.
+REFUSED_PAUSE = 2.0
 
 
 class Fetcher:
@@ -64,11 +66,13 @@ class Fetcher:
         self._doorbell = Doorbell(space.client.pool)
         self._due: asyncio.TimerHandle | None = None
         self._stopped = False
+        self._idle_since = 0.0
         #: How many jobs it has claimed.
         self.claimed = 0
 
     def notice(self) -> None:
-        """Look again: a slot is free, or something else has changed."""
+        """Look again: an execution has ended, or something else has changed."""
+        self._idle_since = asyncio.get_running_loop().time()
         self._changed.set()
 
     def stop(self) -> None:
@@ -79,22 +83,23 @@ class Fetcher:
     async def run(self) -> None:
         """Claim until stopped or a limit is reached. Cancelled during a claim, leases bring its jobs back."""
         try:
-            idle_since = asyncio.get_running_loop().time()
+            self._idle_since = asyncio.get_running_loop().time()
             while not self._stopped and not self._is_full():
                 free = self._free()
                 if free == 0 and self._limits.burst and not self._busy():
                     logger.warning("all slots are taken by jobs that were given up but do not end")
                     break
                 if free == 0 and not self._rang:
-                    await self._wait(None)
+                    if await self._wait():
+                        break
                     continue
                 self._rang = False
                 claimed = await self._claim(free)
-                if claimed.leases or self._busy():
-                    idle_since = asyncio.get_running_loop().time()
+                if claimed is None:
+                    continue
                 if claimed.more and self._free() > 0:
                     continue
-                if await self._pause(claimed, idle_since):
+                if await self._pause(claimed):
                     break
         finally:
             await self._close()
@@ -109,29 +114,30 @@ class Fetcher:
             free = min(free, self._limits.max_jobs - self.claimed)
         return max(0, free)
 
-    async def _pause(self, claimed: Claimed, idle_since: float) -> bool:
+    async def _pause(self, claimed: Claimed) -> bool:
         """Wait for something to do after a claim that took all there was; whether the run is over."""
         if self._free() == 0:
             return False
         if self._limits.burst and not self._busy():
             return True
-        until = None
-        if self._limits.max_idle is not None and not self._busy():
-            until = idle_since + self._limits.max_idle - asyncio.get_running_loop().time()
-            if until <= 0:
-                return True
         self._arm(claimed.next_ms)
         self._ring()
-        await self._wait(until)
-        return False
+        return await self._wait()
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self) -> bool:
+        """Wait until something has changed; whether max_idle_time is over."""
+        seconds = None
+        if self._limits.max_idle is not None and not self._busy():
+            seconds = self._idle_since + self._limits.max_idle - asyncio.get_running_loop().time()
+            if seconds <= 0:
+                return True
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             pass
         self._changed.clear()
+        return False
 
     def _arm(self, next_ms: int | None) -> None:
         """Look again when the earliest scheduled job is due; BLPOP's own timeout ends up to 100 ms late."""
@@ -156,8 +162,8 @@ class Fetcher:
         self._rang = True  # a token taken without a free slot is passed on by a claim of nothing
         self._changed.set()
 
-    async def _claim(self, limit: int) -> Claimed:
-        """Claim and start."""
+    async def _claim(self, limit: int) -> Claimed | None:
+        """Claim and start; None when Redis refuses, after a pause."""
         operation = operations.claim(
             self._space.keys,
             self._queues,
@@ -167,7 +173,12 @@ class Fetcher:
             limit=limit,
             lease_ms=self._settings.lease_ms,
         )
-        claimed = await self._space.client.run(operation, patience=None)
+        try:
+            claimed = await self._space.client.run(operation, patience=None)
+        except ServerError:
+            logger.exception("Redis refuses to hand out jobs, trying again")
+            await asyncio.sleep(REFUSED_PAUSE)
+            return None
         self.claimed += len(claimed.leases)
         for lease in claimed.leases:
             self._start(lease)

@@ -11,17 +11,19 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import RedisError
-
 from aqueue._core.outcome import Lease
 from aqueue._redis import operations
-from aqueue._redis.operations import BULK, Extended
+from aqueue._redis.faults import ServerError
+from aqueue._redis.operations import BULK
 from aqueue._redis.sync_client import SyncClient
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
 from aqueue.worker.settings import WorkerSettings
 
 logger = logging.getLogger("aqueue.worker")
+
+#: Leases and Redis' word for each: "lost", or "cancel" or "stop" when that was asked of the running job.
+News = Sequence[tuple[Lease, str]]
 
 #: Seconds until a beat that failed is tried again.
 RETRY_PAUSE = 0.5
@@ -38,7 +40,7 @@ class Heartbeat:
         *,
         leases: Callable[[], Sequence[Lease]],
         facts: Callable[[], dict[str, str | int]],
-        heard: Callable[[Extended], None],
+        heard: Callable[[News], None],
     ) -> None:
         """Make a heartbeat.
 
@@ -55,8 +57,9 @@ class Heartbeat:
         self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._over = threading.Event()
+        self._ended = asyncio.Event()
         self._client = SyncClient(space.connector.source, timeout=settings.beat_timeout)
-        self._thread = threading.Thread(target=self._beat_on, name="aqueue-heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="aqueue-heartbeat", daemon=True)
 
     def start(self) -> None:
         """Begin to beat."""
@@ -65,9 +68,22 @@ class Heartbeat:
     async def stop(self) -> None:
         """Beat no more, and wait for the thread: one beat at most."""
         self._over.set()
-        await asyncio.to_thread(self._thread.join, self._settings.beat_timeout * 4)
-        if not self._thread.is_alive():
-            self._client.close()
+        try:
+            async with asyncio.timeout(self._settings.beat_timeout * 4):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+        self._thread.join()
+        self._client.close()
+
+    def _live(self) -> None:
+        try:
+            self._beat_on()
+        finally:
+            try:
+                self._loop.call_soon_threadsafe(self._ended.set)
+            except RuntimeError:
+                pass  # the loop is closed
 
     def _beat_on(self) -> None:
         pause = 0.0
@@ -75,7 +91,7 @@ class Heartbeat:
             try:
                 self._beat()
                 pause = self._settings.beat
-            except (AqueueError, RedisError) as error:
+            except (AqueueError, ServerError) as error:
                 logger.debug("a heartbeat failed, trying again: %s", error)
                 pause = RETRY_PAUSE
             except Exception:
@@ -83,22 +99,31 @@ class Heartbeat:
                 pause = RETRY_PAUSE
 
     def _beat(self) -> None:
-        """Extend all leases, 500 per call; the first call also carries the worker's record."""
-        leases = self._leases()
+        """Extend all leases, 500 per call; each call also carries the worker's record.
+
+        Who holds two leases of one job has lost the earlier one, or it could not have claimed it again.
+        """
+        held = self._leases()
+        newest = {lease.job_id: lease for lease in held}
+        if len(newest) < len(held):
+            self._tell([(lease, "lost") for lease in held if lease is not newest[lease.job_id]])
+        leases = list(newest.values())
         for start in range(0, max(1, len(leases)), BULK):
+            batch = leases[start : start + BULK]
             operation = operations.extend(
                 self._space.keys,
-                leases[start : start + BULK],
+                batch,
                 worker_id=self._worker_id,
                 lease_ms=self._settings.lease_ms,
                 facts=self._facts(),
             )
             extended = self._client.run(operation, patience=0)
-            if extended.lost or extended.asked:
-                self._tell(extended)
+            words = dict.fromkeys(extended.lost, "lost") | extended.asked
+            if words:
+                self._tell([(lease, words[lease.job_id]) for lease in batch if lease.job_id in words])
 
-    def _tell(self, extended: Extended) -> None:
+    def _tell(self, news: News) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._heard, extended)
+            self._loop.call_soon_threadsafe(self._heard, news)
         except RuntimeError:
             self._over.set()  # the loop is closed

@@ -8,9 +8,8 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from redis.exceptions import RedisError
-
 from aqueue._redis import lookups, operations
+from aqueue._redis.faults import ServerError
 from aqueue._redis.operations import BATCH, Operation
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
@@ -38,7 +37,7 @@ class Maintenance:
                 await self.round()
             except AqueueError:
                 pass  # Redis is away, and the client has said so
-            except RedisError:
+            except ServerError:
                 logger.exception("maintenance failed, trying again")
 
     async def round(self) -> None:

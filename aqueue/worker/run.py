@@ -6,30 +6,36 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
 from aqueue._core.clock import now_ms
 from aqueue._core.options import UNLIMITED
-from aqueue._core.outcome import Failed, Lease, Outcome, Retried
+from aqueue._core.outcome import Failed, Finished, Lease, Outcome, Retried
 from aqueue._redis import operations
-from aqueue._redis.operations import Extended
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
 from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
-from aqueue.worker.heartbeat import Heartbeat
+from aqueue.worker.heartbeat import Heartbeat, News
 from aqueue.worker.maintenance import Maintenance
 from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 from aqueue.worker.settler import Settler
+from aqueue.worker.shield import finish
 
 logger = logging.getLogger("aqueue.worker")
 
+_ASKS = {"cancel": Ask.CANCEL, "stop": Ask.STOP, "lost": Ask.LOST}
+
 #: How long a claim that is under way at a shutdown may still take, seconds.
 LAST_CLAIM = 2.0
+#: How long the worker tries to remove its record at the end, seconds.
+LAST_CALL = 1.0
 
 
 @dataclass(slots=True)
@@ -55,13 +61,19 @@ class Run:
         self._settings = settings
         self._me = me
         self._started_at = now_ms()
-        self._drained = asyncio.Event()
-        self._forced = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
+        #: Something has changed that a drain may wait for.
+        self._progress = asyncio.Event()
         self._stopping = asyncio.Event()
         self.running = Running()
-        self.is_over = False
+        #: Whether the grace is skipped.
+        self.is_forced = False
         self._executor = Executor(
-            self._space, self._settings.concurrency, decided=self._decided, over=self._free
+            self._space,
+            self._settings.concurrency,
+            decided=self._decided,
+            over=self._free,
+            leaving=self._is_cancelled,
         )
         self._deadlines = Deadlines(self.running, self._deadline_passed)
         self._settler = Settler(self._space, self._settled)
@@ -85,28 +97,29 @@ class Run:
             heard=self._heard,
         )
 
-    @property
-    def is_forced(self) -> bool:
-        """Whether the grace was skipped."""
-        return self._forced.is_set()
-
     def ask_to_stop(self) -> None:
         """Claim no more, then drain."""
         self._stopping.set()
+        self._progress.set()
         self._fetcher.stop()
 
     def signaled(self, number: int) -> None:
         """The first signal stops, the second skips the grace."""
         if self._stopping.is_set():
             logger.warning("second signal: jobs are cancelled now")
-            self._forced.set()
+            self._force()
         else:
             logger.info("signal %d: no new jobs, running ones have %g s", number, self._settings.grace)
             self.ask_to_stop()
 
+    def _force(self) -> None:
+        self.is_forced = True
+        self._progress.set()
+
     async def work(self, ready: asyncio.Future[None] | None) -> bool:
         """Run the services until the fetcher ends, then drain. `ready` is done when jobs are being served."""
         commands = self._space.keys.commands_channel(self._me.id)
+        self._task = asyncio.current_task()
         self._heartbeat.start()
         self._space.client.subscriber.subscribe(commands, self._commanded)
         if ready is not None:
@@ -118,16 +131,16 @@ class Run:
                 try:
                     await self._fetch()
                     await self._drain(self._settings.grace if self._stopping.is_set() else None)
-                except asyncio.CancelledError:
-                    await self._drain_shielded()
+                except BaseException:
+                    self.ask_to_stop()
+                    await finish(self._drain(0), self._force)
                     raise
                 finally:
                     services.cancel_scope.cancel()
         finally:
             self._deadlines.stop()
             self._space.client.subscriber.unsubscribe(commands)
-            await self._leave()
-            self.is_over = True
+            await finish(self._leave())
         return self._fetcher.claimed > 0
 
     async def _fetch(self) -> None:
@@ -136,70 +149,63 @@ class Run:
         stopping = asyncio.get_running_loop().create_task(self._stopping.wait())
         try:
             await asyncio.wait([fetching, stopping], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([fetching], timeout=LAST_CLAIM)
-            if fetching.done():
-                fetching.result()
-        except asyncio.CancelledError:
-            self._fetcher.stop()
-            await asyncio.wait([fetching], timeout=LAST_CLAIM)
-            raise
         finally:
             stopping.cancel()
-            fetching.cancel()
-            await asyncio.wait([fetching])
+            self._fetcher.stop()
+            await finish(self._last_claim(fetching))
 
-    async def _drain_shielded(self) -> None:
-        """Drain without grace although this task is cancelled, maybe more than once."""
-        self._stopping.set()
-        self._fetcher.stop()
-        drain = asyncio.get_running_loop().create_task(self._drain(0))
-        while not drain.done():
-            try:
-                await asyncio.wait([drain])
-            except asyncio.CancelledError:
-                self._forced.set()
+    async def _last_claim(self, fetching: asyncio.Task[None]) -> None:
+        """Give the claim under way some time: what it brings can be run or released."""
+        await asyncio.wait([fetching], timeout=LAST_CLAIM)
+        fetching.cancel()
+        await asyncio.wait([fetching])
+        if not fetching.cancelled():
+            fetching.result()
 
     async def _drain(self, grace: float | None) -> None:
-        """Wait for the running jobs, then ask them to end, then give them back."""
-        await self._until_settled(grace, also=self._forced if grace is not None else self._stopping)
-        if grace is None and self.running.unsettled:
-            await self._until_settled(self._settings.grace, also=self._forced)
-        if not self.running.unsettled:
-            return
-        for execution in self.running.unsettled:
+        """Wait for the running jobs, then ask them to end, then give them back.
+
+        Args:
+            grace: How long they may go on; None: until they end or the worker is asked to stop.
+        """
+        if grace is None:
+            await self._until(lambda: self._is_drained() or self._stopping.is_set(), None)
+        await self._until(
+            lambda: self._is_drained() or self.is_forced, self._settings.grace if grace is None else grace
+        )
+        for execution in self.running.undecided:
             self._executor.ask(execution, Ask.SHUTDOWN)
-        await self._until_settled(self._settings.cleanup)
-        for execution in self.running.unsettled:
+        await self._until(lambda: not self.running.undecided, self._settings.cleanup)
+        for execution in self.running.undecided:
             self._executor.give_up(execution)
-        await self._until_settled(self._settings.farewell)
+        await self._until(self._is_drained, self._settings.farewell)
         for execution in self.running.unsettled:
             logger.warning("job %s could not be given back: its lease will", execution.lease.job_id)
         self._settler.abandon()
 
-    async def _until_settled(self, seconds: float | None, also: asyncio.Event | None = None) -> None:
-        """Wait until no execution is unsettled, the time is over, or the other event comes."""
-        waits = [
-            asyncio.get_running_loop().create_task(event.wait()) for event in (self._drained, also) if event
-        ]
-        self._check_drained()
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    def _is_cancelled(self) -> bool:
+        """Whether the task of `work` is being cancelled."""
+        return self._task is not None and self._task.cancelling() > 0
 
-    def _check_drained(self) -> None:
-        if self.running.unsettled:
-            self._drained.clear()
-        else:
-            self._drained.set()
+    def _is_drained(self) -> bool:
+        return not self.running.unsettled
+
+    async def _until(self, is_over: Callable[[], bool], seconds: float | None) -> None:
+        """Wait until the condition holds or the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not is_over():
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            pass
 
     async def _leave(self) -> None:
         await self._heartbeat.stop()
         try:
-            leave = operations.leave(self._space.keys, self._me.id)
-            await self._space.client.run(leave, patience=1.0)
-        except AqueueError:
+            async with asyncio.timeout(LAST_CALL):
+                await self._space.client.run(operations.leave(self._space.keys, self._me.id))
+        except (AqueueError, TimeoutError):
             pass  # the record goes by itself
         for execution in self.running.zombies:
             logger.warning("job %s was given up, but its code still runs", execution.lease.job_id)
@@ -207,6 +213,9 @@ class Run:
 
     def _start(self, lease: Lease) -> None:
         """Run a lease in a slot of its own."""
+        default = self._settings.default_timeout
+        if default is not None and b"timeout" not in lease.record.fields:
+            lease = Lease(lease.record.evolve(timeout=default), lease.token)
         execution = self._executor.start(lease)
         self.running.add(execution)
         if lease.record.timeout != UNLIMITED:
@@ -214,10 +223,12 @@ class Run:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)
 
-    def _ask(self, execution: Execution, ask: Ask) -> None:
-        """Ask an execution to end, and look again after the cleanup time."""
-        if self._executor.ask(execution, ask):
-            self._deadlines.set(execution, asyncio.get_running_loop().time() + self._settings.cleanup)
+    def _ask(self, execution: Execution, ask: Ask) -> bool:
+        """Ask an execution to end, and look again after the cleanup time. False: there is no need to."""
+        if not self._executor.ask(execution, ask):
+            return False
+        self._deadlines.set(execution, asyncio.get_running_loop().time() + self._settings.cleanup)
+        return True
 
     def _deadline_passed(self, execution: Execution) -> None:
         if execution.is_decided:
@@ -230,6 +241,7 @@ class Run:
 
     def _decided(self, execution: Execution, outcome: Outcome | None) -> None:
         """An outcome is known: take it to Redis, unless the lease is lost."""
+        self._progress.set()
         if outcome is not None:
             self._settler.add(execution, outcome)
             return
@@ -247,7 +259,7 @@ class Run:
         elif isinstance(outcome, Retried):
             logger.warning("job %s raised %s and is retried", job_id, outcome.error.type)
         else:
-            self._me.finished += 1
+            self._me.finished += isinstance(outcome, Finished)
             if logger.isEnabledFor(logging.INFO):
                 logger.info("job %s %s", job_id, type(outcome).__name__.lower())
         self._free(execution)
@@ -256,30 +268,22 @@ class Run:
         """Free the slot once the outcome is recorded and the code is over."""
         self.running.release(execution)
         self._fetcher.notice()
-        if self._stopping.is_set() or not self._drained.is_set():
-            self._check_drained()
+        self._progress.set()
 
-    def _heard(self, extended: Extended) -> None:
-        """What a beat brought back."""
-        for job_id in extended.lost:
-            for execution in self.running.find(job_id):
-                if not execution.is_decided:
-                    logger.warning("job %s: the lease was lost; it is cancelled here", job_id)
-                    self._ask(execution, Ask.LOST)
-        for job_id, request in extended.asked.items():
-            self._requested(job_id, request)
+    def _heard(self, news: News) -> None:
+        """What a beat brought back. A job may have been settled and claimed again since it was sent."""
+        for lease, word in news:
+            execution = self.running.get(lease)
+            if execution is not None and self._ask(execution, _ASKS[word]) and word == "lost":
+                logger.warning("job %s: the lease was lost; it is cancelled here", lease.job_id)
 
     def _commanded(self, message: bytes | None) -> None:
         """A message on this worker's channel: "cancel <id>" or "stop <id>"."""
         if message is not None:
             request, _, job_id = message.decode("utf-8", "replace").partition(" ")
-            self._requested(job_id, request)
-
-    def _requested(self, job_id: str, request: str) -> None:
-        ask = {"cancel": Ask.CANCEL, "stop": Ask.STOP}.get(request)
-        if ask is not None:
-            for execution in self.running.find(job_id):
-                self._ask(execution, ask)
+            if request in ("cancel", "stop"):
+                for execution in self.running.find(job_id):
+                    self._ask(execution, _ASKS[request])
 
     def _facts(self) -> dict[str, str | int]:
         """The worker's record; called from the heartbeat thread."""

@@ -81,6 +81,10 @@ class Running:
             return False
         return self._by_lease.pop((execution.lease.job_id, execution.lease.token), None) is not None
 
+    def get(self, lease: Lease) -> Execution | None:
+        """The execution of this very lease."""
+        return self._by_lease.get((lease.job_id, lease.token))
+
     def find(self, job_id: str) -> list[Execution]:
         """The executions of this job that are not settled."""
         return [
@@ -100,3 +104,8 @@ class Running:
     def unsettled(self) -> list[Execution]:
         """Executions whose outcome is not recorded yet."""
         return [execution for execution in self if not execution.is_settled]
+
+    @property
+    def undecided(self) -> list[Execution]:
+        """Executions whose outcome is not known yet."""
+        return [execution for execution in self if not execution.is_decided]

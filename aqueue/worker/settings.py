@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aqueue._core.clock import Duration, to_ms
 from aqueue._core.names import check_integer
+from aqueue._core.options import check_timeout
 from aqueue.errors import SettingsError
 
 MAX_CONCURRENCY = 10_000
@@ -24,6 +25,8 @@ class WorkerSettings:
     lease: float
     #: After SIGTERM, running jobs may go on this long.
     grace: float
+    #: Timeout of jobs that were enqueued without one, milliseconds; None: 180 s.
+    default_timeout: int | None = None
     #: After a cancellation, a job may clean up this long.
     cleanup: float = 5.0
     #: After the grace, this long for settling what is left while Redis is away.
@@ -45,7 +48,9 @@ class WorkerSettings:
         return max(self.lease / 10, 0.5)
 
 
-def check_settings(*, concurrency: int, lease: Duration, grace: Duration) -> WorkerSettings:
+def check_settings(
+    *, concurrency: int, lease: Duration, grace: Duration, default_timeout: Duration | None = None
+) -> WorkerSettings:
     """The settings of a worker.
 
     Raises:
@@ -56,7 +61,10 @@ def check_settings(*, concurrency: int, lease: Duration, grace: Duration) -> Wor
     if lease_ms < SHORTEST_LEASE_MS:
         raise SettingsError(f"lease={lease!r} must be at least {SHORTEST_LEASE_MS // 1000} s")
     return WorkerSettings(
-        concurrency=concurrency, lease=lease_ms / 1000, grace=to_ms(grace, "grace", zero=True) / 1000
+        concurrency=concurrency,
+        lease=lease_ms / 1000,
+        grace=to_ms(grace, "grace", zero=True) / 1000,
+        default_timeout=check_timeout(default_timeout),
     )
 
 

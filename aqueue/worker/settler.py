@@ -9,11 +9,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import RedisError
-
 from aqueue._core.outcome import Failed, Finished, Outcome, Retried
 from aqueue._redis import operations
 from aqueue._redis.coalescer import batches
+from aqueue._redis.faults import ServerError
 from aqueue.connection import Namespace
 from aqueue.worker.running import Execution
 
@@ -53,20 +52,23 @@ class Settler:
     def _flush(self) -> None:
         ended, self._ended = self._ended, []
         for batch in batches(ended, size=_size):
-            task = asyncio.get_running_loop().create_task(self._settle(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._send(batch)
+
+    def _send(self, batch: Sequence[Ended]) -> None:
+        task = asyncio.get_running_loop().create_task(self._settle(batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, batch: Sequence[Ended]) -> None:
         pairs = [(execution.lease, outcome) for execution, outcome in batch]
         try:
             words = await self._space.client.run(operations.settle(self._space.keys, pairs), patience=None)
-        except RedisError:
+        except ServerError:
             ids = ", ".join(execution.lease.job_id for execution, _ in batch)
             logger.exception("Redis refuses to record how these jobs ended, trying again: %s", ids)
             await asyncio.sleep(REFUSED_PAUSE)
             for ended in batch:  # each alone, so that one damaged record does not hold up the others
-                await self._settle([ended])
+                self._send([ended])
             return
         for (execution, outcome), word in zip(batch, words, strict=True):
             self._settled(execution, outcome, word)

@@ -45,6 +45,7 @@ class Worker:
         concurrency: int = 100,
         lease: Duration = 30,
         grace: Duration = 25,
+        default_timeout: Duration | None = None,
         namespace: str | None = None,
         serializer: Serializer | str | None = None,
     ) -> None:
@@ -55,8 +56,10 @@ class Worker:
             connection: A redis-py client or a URL; without it, the first Queue's.
             name: A label for people; workers may share it. Default: a random id.
             concurrency: Jobs that run at the same time, `def` functions in threads included.
-            lease: How long after the last sign of life of this worker its jobs go to others.
+            lease: How long after the last sign of life of this worker its jobs go to others; the same for
+                all workers of a namespace, which judge by it whether Redis or a worker was away.
             grace: After SIGTERM, running jobs may go on this long.
+            default_timeout: How long jobs may run that were enqueued without a timeout; 180 s, -1: no limit.
 
         Raises:
             SettingsError: A value that cannot be used.
@@ -73,8 +76,12 @@ class Worker:
         worker_id = "w" + secrets.token_urlsafe(12)
         label = worker_id if name is None else check_name(name, "worker")
         self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
-        self.settings = check_settings(concurrency=concurrency, lease=lease, grace=grace)
+        self.settings = check_settings(
+            concurrency=concurrency, lease=lease, grace=grace, default_timeout=default_timeout
+        )
+        #: The last call of `work`, over or not.
         self._run: Run | None = None
+        self._is_working = False
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} of {', '.join(self.queues)}>"
@@ -96,7 +103,7 @@ class Worker:
 
     @property
     def finished_count(self) -> int:
-        """Jobs that ended other than failed here."""
+        """Jobs that finished here."""
         return self._me.finished
 
     @property
@@ -126,6 +133,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Ask it to stop, as SIGTERM does, and return at once; await the `work()` task for the end."""
+        await asyncio.sleep(0)  # a `work()` task that was made just now begins
         if self._run is not None:
             self._run.ask_to_stop()
 
@@ -146,7 +154,8 @@ class Worker:
                 await task
             yield self
         finally:
-            await self.stop()
+            if self._run is not None and not task.done():
+                self._run.ask_to_stop()
             await task
 
     @property
@@ -162,9 +171,13 @@ class Worker:
     async def _work(
         self, limits: RunLimits, *, handle_signals: bool, ready: asyncio.Future[None] | None = None
     ) -> bool:
-        if self._run is not None and not self._run.is_over:
+        if self._is_working:
             raise SettingsError(f"worker {self.name!r} works already; make another one")
-        await self.space.client.ping()
+        self._is_working = True
         self._run = run = Run(self.space, self.settings, self._me, limits)
-        with restored_signals(run.signaled if handle_signals else None):
-            return await run.work(ready)
+        try:
+            await self.space.client.ping()
+            with restored_signals(run.signaled if handle_signals else None):
+                return await run.work(ready)
+        finally:
+            self._is_working = False

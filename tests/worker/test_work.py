@@ -25,3 +25,13 @@ async def test_a_job_over_its_timeout_fails_though_others_of_its_claim_run_longe
     assert job.is_failed
     assert job.exc_info is not None
     assert job.exc_info.splitlines()[-1].startswith("JobTimeout: ")
+
+
+async def test_a_worker_s_default_timeout_holds_for_jobs_without_one(queue: Queue) -> None:
+    short = await queue.enqueue(tasks.nap, 30)
+    own = await queue.enqueue(tasks.nap, 0.3, job_timeout=180)
+
+    await Worker([queue], default_timeout=0.1).work(burst=True)
+
+    assert await short.get_status() == "failed"
+    assert await own.get_status() == "finished"
