@@ -16,8 +16,8 @@ a Redis Cluster. After the prefix:
     meta:<q>          hash    seq, front (counters), paused, totals (finished, failed, ..., lost)
     queues            set     queue names
     wake:<q>          list    tokens for BLPOP; content meaningless, at most one
-    worker:<uuid>     hash    a worker's record with its lease, claim (last claim's nonce) and claimed (its ids
-                              and tokens); with a TTL
+    worker:<uuid>     hash    a worker's record with its lease, claim (the last claim's nonce) and claimed
+                              (its ids and tokens); with a TTL
     workers           zset    worker uuids; score = when the record ends, unix ms
     heartbeat         string  last beat of any worker, unix ms
     hold              string  no recovery before, unix ms

@@ -94,11 +94,14 @@ class Fetcher:
                         break
                     continue
                 self._rang = False
+                was_busy = self._busy()
                 claimed = await self._claim(free)
                 if claimed is None:
                     continue
                 if claimed.more and self._free() > 0:
                     continue
+                if self._limits.burst and not was_busy and not self._busy():
+                    break  # had a job run when the claim was sent, it might be queued again by now
                 if await self._pause(claimed):
                     break
         finally:
@@ -118,8 +121,6 @@ class Fetcher:
         """Wait for something to do after a claim that took all there was; whether the run is over."""
         if self._free() == 0:
             return False
-        if self._limits.burst and not self._busy():
-            return True
         self._arm(claimed.next_ms)
         self._ring()
         return await self._wait()

@@ -357,7 +357,7 @@ def test_random_calls_keep_the_state_machine_s_promises(server: Server) -> None:
     JobMachine.client = SyncClient(from_url(server.url))
     settings = hypothesis.settings(
         max_examples=RUNS, stateful_step_count=STEPS, deadline=None, database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
     )  # fmt: skip
     run_state_machine_as_test(JobMachine, settings=settings)
     JobMachine.client.close()
