@@ -109,12 +109,24 @@ def function_path(func: Callable[..., Any]) -> str:
 
 
 def _new_path(func: Callable[..., Any]) -> str:
-    name = getattr(func, "__qualname__", None)
-    module = getattr(func, "__module__", None)
+    owner = getattr(func, "__self__", None)
+    if isinstance(func, MethodType) and isinstance(owner, type):
+        # A classmethod belongs to the class it was taken from, not to the one that defines it.
+        module, name = owner.__module__, f"{owner.__qualname__}.{func.__name__}"
+    else:
+        module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
     if not callable(func) or not isinstance(name, str) or not isinstance(module, str):
         raise SettingsError(
             f"cannot enqueue {type(func).__name__} object: give a function, a method or an import path"
         )
+    _check_name(name)
+    path = check_path(f"{_main_module(name) if module == '__main__' else module}.{name}")
+    _check_found(path, sys.modules.get(module), name)
+    _paths[func] = path
+    return path
+
+
+def _check_name(name: str) -> None:
     if "<lambda>" in name:
         raise SettingsError(
             "cannot enqueue a lambda: a worker could not import it. "
@@ -125,12 +137,6 @@ def _new_path(func: Callable[..., Any]) -> str:
             f"cannot enqueue {name!r}: it is defined inside another function, "
             "so a worker could not import it. Move it to the top of a module"
         )
-    if module == "__main__":
-        module = _main_module(name)
-    path = check_path(f"{module}.{name}")
-    _check_found(path, sys.modules.get(func.__module__), name)
-    _paths[func] = path
-    return path
 
 
 def _main_module(name: str) -> str:

@@ -34,7 +34,7 @@ from aqueue._redis.sync_client import SyncClient
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from tests.servers import Server
 
-QUEUES = ("a", "b")
+QUEUES: tuple[str, ...] = ("a", "b")
 REGISTRIES = ("queue", "scheduled", "deferred", "started", "finished", "failed", "canceled", "expired")
 LEASE = 30_000
 HOUR = 3_600_000
