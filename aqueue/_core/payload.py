@@ -109,6 +109,8 @@ def function_path(func: Callable[..., Any]) -> str:
 
 
 def _new_path(func: Callable[..., Any]) -> str:
+    module: Any
+    name: Any
     owner = getattr(func, "__self__", None)
     if isinstance(func, MethodType) and isinstance(owner, type):
         # A classmethod belongs to the class it was taken from, not to the one that defines it.

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from aqueue._core.status import ENDED
 from aqueue._redis.keys import Keys
 from aqueue._redis.lookups import Snapshot, snapshots, statuses
-from aqueue.errors import AqueueError
+from aqueue.errors import AqueueError, QueueUnavailable
 
 if TYPE_CHECKING:
     from typing import Protocol, TypeVar
@@ -72,14 +72,17 @@ class Waiters:
                 self._client.subscriber.unsubscribe(keys.done_channel(job_id))
 
     async def aclose(self) -> None:
-        """End the reader; waiters that are left are cancelled."""
+        """End the reader; who still waits gets QueueUnavailable."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
         for futures in list(self._futures.values()):
             for future in futures:
-                future.cancel()
+                if not future.done():
+                    future.set_exception(
+                        QueueUnavailable("the connections were closed while a job was waited for")
+                    )
 
     def _look(self, job: tuple[Keys, str]) -> None:
         self._unread.add(job)

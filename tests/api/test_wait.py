@@ -20,6 +20,7 @@ from aqueue import (
     NoSuchJobError,
     PayloadError,
     Queue,
+    QueueUnavailable,
     Retry,
     SettingsError,
     WaitTimeout,
@@ -281,7 +282,7 @@ async def test_waiters_see_the_end_of_a_job_after_redis_was_away(own_server: Ser
         await queue.aclose()
 
 
-async def test_closing_cancels_those_who_wait(own_server: Server) -> None:
+async def test_closing_tells_those_who_wait(own_server: Server) -> None:
     queue = Queue(connection=own_server.url)
     job = await queue.enqueue(jobs.nothing)
     waiting = asyncio.create_task(job.wait())
@@ -289,7 +290,7 @@ async def test_closing_cancels_those_who_wait(own_server: Server) -> None:
 
     await queue.aclose()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(QueueUnavailable, match="closed"):
         await waiting
     assert clients_of(own_server) == []
 
