@@ -14,7 +14,7 @@ import anyio
 
 from aqueue._core.clock import now_ms
 from aqueue._core.options import UNLIMITED
-from aqueue._core.outcome import Failed, Finished, Lease, Outcome, Retried
+from aqueue._core.outcome import Failed, Finished, Lease, Outcome
 from aqueue._redis import operations
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
@@ -23,6 +23,7 @@ from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
 from aqueue.worker.heartbeat import Heartbeat, News
 from aqueue.worker.maintenance import Maintenance
+from aqueue.worker.report import report
 from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 from aqueue.worker.settler import Settler
@@ -249,19 +250,11 @@ class Run:
         self._free(execution)
 
     def _settled(self, execution: Execution, outcome: Outcome, word: str) -> None:
-        job_id = execution.lease.job_id
         execution.is_settled = True
-        if word == "lost":
-            logger.warning("job %s: the lease was lost, so its outcome is dropped", job_id)
-        elif isinstance(outcome, Failed):
-            self._me.failed += 1
-            logger.warning("job %s failed: %s: %s", job_id, outcome.type, ascii(outcome.message))
-        elif isinstance(outcome, Retried):
-            logger.warning("job %s raised %s and is retried", job_id, outcome.error.type)
-        else:
+        if word != "lost":
             self._me.finished += isinstance(outcome, Finished)
-            if logger.isEnabledFor(logging.INFO):
-                logger.info("job %s %s", job_id, type(outcome).__name__.lower())
+            self._me.failed += isinstance(outcome, Failed)
+        report(execution.lease, outcome, word)
         self._free(execution)
 
     def _free(self, execution: Execution) -> None:

@@ -1,0 +1,69 @@
+"""The independent witness: every execution writes its start and its end into one file.
+
+Written by the jobs, in whatever process they run; no part of aqueue reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqueue import get_current_job
+
+VARIABLE = "AQUEUE_TEST_LEDGER"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    job_id: str
+    token: str
+    #: "start" or "end".
+    event: str
+    pid: int
+    #: Monotonic clock, the same for all processes of the machine.
+    at: float
+
+
+class Ledger:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    def entries(self) -> list[Entry]:
+        found: list[Entry] = []
+        for line in self.path.read_text().splitlines():
+            job_id, token, event, pid, at = line.split()
+            found.append(Entry(job_id, token, event, int(pid), float(at)))
+        return found
+
+    def starts(self) -> Counter[str]:
+        """How often each job was started."""
+        return Counter(entry.job_id for entry in self.entries() if entry.event == "start")
+
+    def starts_of(self, job_id: str) -> list[Entry]:
+        return [entry for entry in self.entries() if entry.job_id == job_id and entry.event == "start"]
+
+
+def write(event: str) -> None:
+    """One line in one write to a file opened for appending: lines of several processes do not mix."""
+    job = get_current_job()
+    assert job is not None
+    line = f"{job.id} {job._token} {event} {os.getpid()} {time.monotonic():.6f}\n"
+    file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def recorded() -> Generator[None]:
+    """Write the start, and the end unless it raises."""
+    write("start")
+    yield
+    write("end")

@@ -1,0 +1,239 @@
+"""Redis forgets its scripts, goes away, comes back, refuses: the worker goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aqueue import Queue, Worker
+from aqueue.connection import Namespace
+from tests import tasks
+from tests.servers import Server
+from tests.support import wait_until
+from tests.worker import jobs
+from tests.worker.hands import make_worker, record, status, working
+from tests.worker.jobs import Probe
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that a test may break; it keeps its data."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_queue(own_server: Server) -> Queue:
+    return Queue("default", connection=own_server.url)
+
+
+async def test_a_worker_does_not_mind_that_the_scripts_are_flushed(queue: Queue, db: Any) -> None:
+    async with working(queue, lease=1):
+        for number in range(20):
+            job = await queue.enqueue(tasks.add, number, 1)
+            db.script_flush()
+            assert await job.wait(5) == number + 1
+
+
+async def test_a_worker_whose_connections_are_cut_goes_on(
+    queue: Queue, db: Any, probe: Probe, probe_name: str
+) -> None:
+    async with working(queue, lease=1):
+        held = await queue.enqueue(jobs.hold, probe_name, "held")
+        await wait_until(lambda: probe.running)
+        for number in range(5):
+            db.client_kill_filter(_type="normal", skipme=True)
+            db.client_kill_filter(_type="pubsub", skipme=True)
+            job = await queue.enqueue(tasks.add, number, 1)
+            assert await job.wait(5) == number + 1
+        probe.open()
+        assert await held.wait(5) == "held"
+
+    assert probe.starts == 1
+
+
+async def test_an_idle_worker_goes_on_after_a_restart(own_server: Server, own_queue: Queue) -> None:
+    async with working(own_queue):
+        assert await (await own_queue.enqueue(tasks.add, 1, 2)).wait(5) == 3
+        own_server.restart()
+        assert await (await own_queue.enqueue(tasks.add, 3, 4)).wait(10) == 7
+        own_server.kill()
+        asyncio.get_running_loop().call_later(0.3, own_server.start)
+        assert await (await own_queue.enqueue(tasks.add, 5, 6)).wait(10) == 11
+
+
+async def test_jobs_that_run_through_a_restart_are_recorded_and_not_run_again(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    async with working(own_queue, lease=1):
+        early = await own_queue.enqueue(jobs.hold, probe_name, "ends while Redis is away")
+        late = await own_queue.enqueue(tasks.nap, 1.5)
+        await wait_until(lambda: probe.running)
+        own_server.kill()
+        probe.open()
+        await wait_until(lambda: probe.running == 0)
+        own_server.start()
+
+        assert await early.wait(10) == "ends while Redis is away"
+        assert await late.wait(10) == 1.5
+    assert [(await record(job, own_queue.space)).lost for job in (early, late)] == [0, 0]
+    assert probe.starts == 1
+
+
+async def test_an_outage_of_several_leases_starts_no_job_twice(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    async with working(own_queue, lease=1), working(own_queue, lease=1):
+        held = [await own_queue.enqueue(jobs.hold, probe_name, number) for number in range(5)]
+        await wait_until(lambda: probe.running == 5)
+        own_server.freeze()
+        await asyncio.sleep(2.5)
+        own_server.thaw()
+        probe.open()
+
+        assert [await job.wait(10) for job in held] == list(range(5))
+    assert probe.starts == 5
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_a_worker_ends_though_redis_is_away(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str, how: str
+) -> None:
+    """After the grace and the farewell, and the end of a beat and of a call that are under way."""
+    worker = make_worker(own_queue, lease=1, grace=0.3, cleanup=0.3, farewell=0.3)
+    task = asyncio.create_task(worker.work())
+    job = await own_queue.enqueue(jobs.hold, probe_name)
+    await wait_until(lambda: probe.running)
+    getattr(own_server, how)()
+    began = time.monotonic()
+    await worker.stop()
+    assert await task
+
+    assert time.monotonic() - began < 0.3 + 0.3 + 0.3 + 2.5
+    if how == "freeze":
+        own_server.thaw()
+        async with working(own_queue, lease=1):
+            probe.open()
+            await job.wait(10)
+
+
+async def test_outcomes_that_cannot_be_recorded_hold_up_the_end_for_the_farewell_alone(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    """Nothing is left that could clean up."""
+    worker = make_worker(own_queue, lease=1, grace=0.3, cleanup=10, farewell=0.3)
+    task = asyncio.create_task(worker.work())
+    await own_queue.enqueue(jobs.hold, probe_name)
+    await wait_until(lambda: probe.running)
+    own_server.kill()
+    probe.open()
+    began = time.monotonic()
+    await worker.stop()
+    await task
+
+    assert time.monotonic() - began < 0.3 + 0.3 + 4.5
+
+
+async def test_an_idle_worker_ends_at_once_though_redis_is_away(own_server: Server, own_queue: Queue) -> None:
+    worker = make_worker(own_queue, lease=1)
+    task = asyncio.create_task(worker.work())
+    assert await (await own_queue.enqueue(tasks.add, 1, 2)).wait(5) == 3
+    own_server.kill()
+    began = time.monotonic()
+    await worker.stop()
+    await task
+
+    assert time.monotonic() - began < 4.5  # the last claim, a beat, the last call
+
+
+# -- what Redis refuses
+
+
+async def test_outcomes_that_redis_refuses_do_not_hold_up_others_and_are_recorded_later(
+    queue: Queue, space: Namespace, url: str, db: Any, probe: Probe, probe_name: str
+) -> None:
+    """They travel in one call, which is refused as a whole."""
+    other = Queue("other", connection=url)
+    async with working([queue, other]):
+        refused = [await other.enqueue(jobs.hold, probe_name, number) for number in range(2)]
+        await wait_until(lambda: probe.running == 2)
+        neighbours = [await queue.enqueue(jobs.hold, probe_name, number) for number in range(2)]
+        await wait_until(lambda: probe.running == 4)
+        foreign = space.keys.registry("finished", "other")
+        db.set(foreign, "a foreign value")
+        probe.open()
+
+        assert [await job.wait(4) for job in neighbours] == [0, 1]
+        assert [await status(job) for job in refused] == ["started", "started"]
+        db.delete(foreign)
+        assert [await job.wait(4) for job in refused] == [0, 1]
+    assert probe.starts == 4
+
+
+async def test_a_damaged_record_does_not_cost_the_others_their_leases(
+    queue: Queue, space: Namespace, db: Any, probe: Probe, probe_name: str
+) -> None:
+    async with working(queue, lease=1):
+        together = [await queue.enqueue(jobs.hold, probe_name, number) for number in range(3)]
+        await wait_until(lambda: probe.running == 3)
+        damaged = space.keys.job(together[0].id)
+        db.set(damaged, "a foreign value")
+        key = space.keys.registry("started", "default")
+        before = db.zscore(key, together[1].id)
+        await wait_until(lambda: db.zscore(key, together[1].id) > before + 500, timeout=3)
+        db.delete(damaged)
+        probe.open()
+
+
+async def test_a_worker_waits_until_a_foreign_key_in_its_way_is_gone(
+    queue: Queue, space: Namespace, db: Any, probe: Probe, probe_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(queue):
+        held = await queue.enqueue(jobs.hold, probe_name, "ran on")
+        await wait_until(lambda: probe.running)
+        foreign = space.keys.registry("queue", "default")
+        db.set(foreign, "a foreign value")
+        db.rpush(space.keys.wake("default"), "1")
+        await wait_until(lambda: "Redis refuses to hand out jobs" in caplog.text)
+        db.delete(foreign)
+        job = await queue.enqueue(tasks.add, 1, 2)
+        assert await job.wait(8) == 3
+        probe.open()
+        assert await held.wait(5) == "ran on"
+
+
+async def test_the_worker_of_a_redis_that_is_full_goes_on(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    client: Any = own_server.client()
+    async with working(own_queue, lease=1):
+        job = await own_queue.enqueue(jobs.hold, probe_name, "recorded")
+        await wait_until(lambda: probe.running)
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1mb")
+        probe.open()
+
+        assert await job.wait(5) == "recorded"
+        client.config_set("maxmemory", "0")
+    client.close()
+
+
+async def test_burst_waits_for_a_redis_that_is_away(own_server: Server, own_queue: Queue) -> None:
+    job = await own_queue.enqueue(tasks.nap, 0.5)
+    task = asyncio.create_task(Worker(own_queue).work(burst=True))
+    await wait_until(lambda: _is_started(job))
+    own_server.kill()
+    await asyncio.sleep(1)
+    assert not task.done()
+    own_server.start()
+
+    assert await task
+    assert await job.wait(5) == 0.5
+
+
+async def _is_started(job: Any) -> bool:
+    return bool(await job.get_status() == "started")
