@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aqueue._redis import lookups, operations
@@ -31,14 +31,33 @@ class Maintenance:
 
     async def run(self) -> None:
         """Do the chores until cancelled."""
+        await self._try(self.compare_leases)
         while True:
             await asyncio.sleep(INTERVAL * random.uniform(0.8, 1.2))
-            try:
-                await self.round()
-            except AqueueError:
-                pass  # Redis is away, and the client has said so
-            except ServerError:
-                logger.exception("maintenance failed, trying again")
+            await self._try(self.round)
+
+    async def _try(self, chore: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await chore()
+        except AqueueError:
+            pass  # Redis is away, and the client has said so
+        except ServerError:
+            logger.exception("maintenance failed, trying again")
+
+    async def compare_leases(self) -> None:
+        """Warn of workers with another lease: what one takes for a stall of Redis is death to the other."""
+        keys = self._space.keys
+        ids = await self._space.client.read(lookups.worker_ids(keys))
+        records = await self._space.client.read(lookups.workers(keys, ids))
+        leases = {record["lease"] for record in records if record.get("lease")} - {str(self._lease_ms)}
+        if leases:
+            others = ", ".join(f"{int(lease) / 1000:g}" for lease in leases if lease.isdecimal())
+            logger.warning(
+                "this worker's lease is %g s, others here have %s s: give all the same, "
+                "or a stall of Redis may start jobs twice",
+                self._lease_ms / 1000,
+                others,
+            )
 
     async def round(self) -> None:
         """Do each chore once, for all queues, until nothing is left."""
