@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aqueue._redis import operations
@@ -12,6 +13,16 @@ from aqueue._redis.operations import NewJob
 from aqueue.connection import Namespace
 from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
 from aqueue.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueData:
+    """One job of `enqueue_many`; made by `Queue.prepare_data`."""
+
+    func: Callable[..., Any] | str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 async def enqueue_batches(

@@ -79,7 +79,7 @@ class Namespace:
 
 
 def open_namespace(
-    connection: Connection | None = None,
+    connection: Connection | Connector | None = None,
     *,
     namespace: str | None = None,
     serializer: Serializer | str | None = None,

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aqueue._core.names import check_job_id, new_job_id, new_nonce
-from aqueue._core.options import LARGEST_JOB_BYTES, JobOptions
+from aqueue._core.options import LARGEST_JOB_BYTES, OPTION_NAMES, JobOptions
 from aqueue._core.payload import Serializer, encode, split_call
 from aqueue._core.record import JobRecord
 from aqueue._redis.operations import NewJob
 from aqueue.errors import PayloadError, SettingsError
+
+#: Options of RQ's enqueue that change what a job means, and that aqueue does not have yet.
+RQ_OPTIONS = frozenset({"depends_on", "on_success", "on_failure", "on_stopped", "repeat", "webhooks"})
 
 #: What the enqueue script itself writes.
 _SET_BY_REDIS = frozenset(
@@ -103,3 +106,27 @@ def new_job(record: JobRecord, *, mode: str = "", delay_ms: int = 0, max_bytes: 
             "store large data elsewhere and pass where it is, or raise Queue(max_job_bytes=...)"
         )
     return NewJob(record.id, new_nonce(), fields, mode, record.priority, delay_ms, record.ttl, size)
+
+
+def split_options(
+    func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any] | str, tuple[Any, ...], Mapping[str, Any], Mapping[str, Any]]:
+    """The function's arguments and the options, as RQ tells them apart.
+
+    Raises:
+        SettingsError: Arguments given twice, or an option of RQ that would silently go to the function.
+    """
+    if not kwargs:
+        return func, args, kwargs, kwargs
+    foreign = sorted(RQ_OPTIONS.intersection(kwargs))
+    if foreign:
+        raise SettingsError(
+            f"RQ's option {', '.join(foreign)} is not supported yet; if it is the function's own argument, "
+            "use queue.options().enqueue(...)"
+        )
+    options = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
+    if "args" in kwargs or "kwargs" in kwargs:
+        if args or kwargs.keys() - {"args", "kwargs"}:
+            raise SettingsError("give the function's arguments either as args= and kwargs=, or directly")
+        return func, *check_arguments(kwargs.get("args", ()), kwargs.get("kwargs")), options
+    return func, args, kwargs, options

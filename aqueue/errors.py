@@ -157,8 +157,9 @@ class LeaseLost(JobError):
 class WaitTimeout(JobError, TimeoutError):
     """The job has not ended in time; it goes on and may still end later."""
 
-    def __init__(self, job_id: str, *, timeout: float) -> None:
-        super().__init__(job_id, f"job {job_id!r} has not ended within {timeout:g} s; it goes on")
+    def __init__(self, job_id: str, *, timeout: float, unanswered: bool = False) -> None:
+        known = "Redis did not answer, so it is not known whether it has" if unanswered else "it goes on"
+        super().__init__(job_id, f"job {job_id!r} has not ended within {timeout:g} s; {known}")
         #: Seconds waited.
         self.timeout = timeout
 

@@ -161,7 +161,7 @@ class Job(JobView, Generic[R_co]):
 
         Raises:
             DuplicateJobError: The id belongs to a job that has not ended.
-            InvalidJobOperation: This job was stored already; its meta is saved by `save_meta`.
+            InvalidJobOperation: It was enqueued already; its meta is saved by `save_meta`.
         """
         if not self._is_draft:
             raise InvalidJobOperation(self.id, verb="save", status=self.status)
@@ -231,8 +231,8 @@ class Job(JobView, Generic[R_co]):
     async def wait(self, timeout: Duration | None = None) -> R_co:
         """Wait until the job has ended, and return what its function returned.
 
-        Told by Redis, without polling; any number of waiters share one connection. Cancelling this call
-        does not touch the job.
+        Told by Redis, without polling; any number of waiters share one connection. While Redis is away it
+        waits on. Cancelling this call does not touch the job.
 
         Args:
             timeout: At most so long; None: for ever, 0: only look.
@@ -264,7 +264,7 @@ class Job(JobView, Generic[R_co]):
             async with asyncio.timeout(seconds):
                 return await space.client.waiters.ended(space.keys, self.id)
         except TimeoutError:
-            raise WaitTimeout(self.id, timeout=seconds or 0) from None
+            raise WaitTimeout(self.id, timeout=seconds or 0, unanswered=space.client.is_down) from None
 
     async def return_value(self, refresh: bool = False) -> R_co | None:
         """What its function returned; None before that. No round trip if it had ended at the last read."""

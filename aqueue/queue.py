@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -12,12 +11,13 @@ from aqueue._core.clock import Duration, delay_until, to_ms
 from aqueue._core.names import check_name, new_nonce
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, OPTION_NAMES, JobOptions, check_options, check_timeout
 from aqueue._core.payload import Serializer
+from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK, NewJob
-from aqueue.batch import enqueue_batches
+from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.connection import Connection, Namespace, open_namespace
-from aqueue.draft import check_arguments, draft, new_job
-from aqueue.errors import EnqueueUncertain, InvalidJobOperation, SettingsError
+from aqueue.draft import check_arguments, draft, new_job, split_options
+from aqueue.errors import EnqueueUncertain, InvalidJobOperation, NoSuchJobError, SettingsError
 from aqueue.job import Job, fetch_jobs
 from aqueue.registry import (
     CanceledJobRegistry,
@@ -34,15 +34,8 @@ from aqueue.snapshot import JobView
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class EnqueueData:
-    """One job of `enqueue_many`; made by `Queue.prepare_data`."""
-
-    func: Callable[..., Any] | str
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+#: What `Queue.delete` deletes.
+DELETED = ("queue", "scheduled", "deferred", "finished", "failed", "canceled", "expired")
 
 
 class Queue:
@@ -84,13 +77,18 @@ class Queue:
         return hash(self.name)
 
     async def __aenter__(self) -> Self:
+        self.space.connector.enter()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
+        await self.space.connector.leave()
 
     async def aclose(self) -> None:
-        """Close this loop's connections to this Redis; the next call opens new ones."""
+        """Close this loop's connections to this Redis; the next call opens new ones.
+
+        They stay open while a worker of this loop needs them. Who waits for a job gets QueueUnavailable;
+        the end of an `async with queue:` block closes only when no other block and nobody's wait needs them.
+        """
         await self.space.connector.aclose()
 
     async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
@@ -108,20 +106,20 @@ class Queue:
             QueueUnavailable: Redis cannot be reached; nothing was enqueued.
             QueueFull: Redis is out of memory; nothing was enqueued.
         """
-        return await self._enqueue(*_split(func, args, kwargs))
+        return await self._enqueue(*split_options(func, args, kwargs))
 
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Enqueue a call that becomes due after `delay`: -> scheduled. See `enqueue`."""
-        data = _split(func, args, kwargs)
+        data = split_options(func, args, kwargs)
         return await self._enqueue(*data, delay_ms=to_ms(delay, "delay"))
 
     async def enqueue_at(
         self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Enqueue a call that becomes due at `when`, naive for local time: -> scheduled. See `enqueue`."""
-        data = _split(func, args, kwargs)
+        data = split_options(func, args, kwargs)
         return await self._enqueue(*data, delay_ms=delay_until(when, "when"))
 
     def options(self, **options: Any) -> BoundQueue:
@@ -255,7 +253,17 @@ class Queue:
         return await self.space.client.run(operations.position(self.space.keys, self.name, id_of(job)))
 
     async def remove(self, job: JobView | str) -> None:
-        """Cancel a waiting job; see `Job.cancel`. One round trip."""
+        """Cancel a job that waits in this queue, scheduled or not. Two round trips.
+
+        Raises:
+            NoSuchJobError: This queue has no such job.
+            InvalidJobOperation: It does not wait: `Job.cancel` asks a running one to end.
+        """
+        found = await self.fetch_job(id_of(job))
+        if found is None:
+            raise NoSuchJobError(id_of(job), f"no job {id_of(job)!r} in queue {self.name!r}")
+        if found.status not in WAITING:
+            raise InvalidJobOperation(found.id, verb=f"remove from queue {self.name!r}", status=found.status)
         await self.space.client.run(operations.cancel(self.space.keys, id_of(job), nonce=new_nonce()))
 
     async def empty(self, progress: Callable[[int], None] | None = None) -> int:
@@ -289,10 +297,14 @@ class Queue:
         if delete_jobs:
             while await self.space.client.run(operations.prune(self.space.keys, [self.name])):
                 pass  # lists leave out what is past its time
-            for registry in ("queue", "scheduled", "deferred", "finished", "failed", "canceled", "expired"):
+            for registry in DELETED:
                 await self._delete_all(registry)
-        if not await self.space.client.run(operations.drop(self.space.keys, self.name)):
-            raise SettingsError(f"queue {self.name!r} still has jobs: delete_jobs=True deletes them too")
+        dropped = await self.space.client.run(operations.drop(self.space.keys, self.name))
+        if not (dropped or delete_jobs):  # with delete_jobs, what is enqueued meanwhile makes the queue anew
+            for registry in DELETED:
+                for job_id in await list_ids(self.space, registry, self.name, limit=1):
+                    verb = f"delete queue {self.name!r}, delete_jobs=False, with"
+                    raise InvalidJobOperation(job_id, verb=verb, status=registry)
 
     async def pause(self) -> None:
         """Let workers pass over it until `resume`; running jobs go on, enqueuing too. One round trip."""
@@ -376,17 +388,3 @@ class BoundQueue:
 
 def _mode(options: JobOptions) -> str:
     return "front" if options.at_front else ""
-
-
-def _split(
-    func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Callable[..., Any] | str, tuple[Any, ...], Mapping[str, Any], Mapping[str, Any]]:
-    """The function's arguments and the options, as RQ tells them apart."""
-    if not kwargs:
-        return func, args, kwargs, kwargs
-    options = {name: kwargs.pop(name) for name in OPTION_NAMES.intersection(kwargs)}
-    if "args" in kwargs or "kwargs" in kwargs:
-        if args or kwargs.keys() - {"args", "kwargs"}:
-            raise SettingsError("give the function's arguments either as args= and kwargs=, or directly")
-        return func, *check_arguments(kwargs.get("args", ()), kwargs.get("kwargs")), options
-    return func, args, kwargs, options

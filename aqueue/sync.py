@@ -24,13 +24,23 @@ from aqueue.snapshot import JobView
 class Job(JobView):
     """A job, as a plain function sees it."""
 
-    __slots__ = ("_space", "_token")
+    __slots__ = ("_job", "_space", "_token")
 
     def __init__(self, job: AsyncJob[Any], space: Namespace) -> None:
         """Use `get_current_job`."""
         super().__init__(job._record, job._serializer, job._result)
+        self._job = job
         self._space = space
         self._token = job._token
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The user's own data, the same as `aqueue.get_current_job().meta`."""
+        return self._job.meta
+
+    @meta.setter
+    def meta(self, value: dict[str, Any]) -> None:
+        self._job.meta = value
 
     def _client(self, method: str) -> SyncClient:
         refuse_in_coroutine(f"await get_current_job().{method}()")
@@ -46,6 +56,7 @@ class Job(JobView):
         if found is None or found.record.gone:
             raise NoSuchJobError(self.id)
         self._renew(found)
+        self._job._renew(found)
 
     def get_status(self, refresh: bool = True) -> JobStatus:
         """Its status now; with `refresh=False` as last read. One round trip."""

@@ -106,7 +106,10 @@ class RetryPolicy:
     @classmethod
     def decode(cls, text: bytes) -> RetryPolicy:
         """Read `Retry.encode`'s text; the wait lists come back as tuples."""
-        policy: dict[str, Any] = json.loads(text)
+        known: dict[str, Any] = json.loads(text)
+        policy = {
+            name: value for name, value in known.items() if name in cls.__slots__
+        }  # a newer one has more
         for name in policy.keys() & {"waits", "on", "not_on"}:
             policy[name] = tuple(policy[name])
         return cls(**policy)

@@ -58,6 +58,10 @@ _NONE_STR: str | None = None
 _NONE_BYTES: bytes | None = None
 
 
+#: Fields that a worker reads as numbers or as a policy; another program may have written something else.
+_NUMBERS = frozenset({b"timeout", b"result_ttl", b"retry", b"attempts", b"misses"})
+
+
 class JobRecord:
     """The facts about a job as one reply of Redis gave them; never changed in place."""
 
@@ -67,6 +71,12 @@ class JobRecord:
         self.id = id
         #: The hash as Redis holds it.
         self.fields = fields
+
+    def check(self) -> None:
+        """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
+        if self.fields.keys() & _NUMBERS:
+            self.retry.delay_ms(self.attempts + 1)
+            _ = self.timeout, self.result_ttl, self.misses, self.retry.max > self.attempts
 
     def evolve(self, **changes: str | bytes | int | None) -> JobRecord:
         """A record with these fields set; None removes one."""

@@ -49,6 +49,8 @@ class AsyncClient:
         self.waiters = Waiters(self)
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
         self._down_since: float | None = None
+        #: Workers of this loop, which need it open.
+        self.workers = 0
 
     async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply. One round trip, when nothing goes wrong.
@@ -88,6 +90,11 @@ class AsyncClient:
         if found is None:
             found = self._coalescers[keys.prefix, queue] = Coalescer(self.run, keys, queue)
         return found
+
+    @property
+    def is_down(self) -> bool:
+        """Whether Redis did not answer the last try."""
+        return self._down_since is not None
 
     async def ping(self, *, patience: float = PATIENCE) -> None:
         """Raise QueueUnavailable unless Redis answers."""

@@ -6,6 +6,7 @@ Each job has its own nonce and its own answer. A waiter that is cancelled does n
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -124,6 +125,6 @@ def own_error(error: Exception, job_id: str) -> Exception:
     elif isinstance(error, QueueUnavailable | QueueFull):
         own = type(error)(f"job {job_id!r} was not enqueued: {error}")
     else:
-        return error
+        own = copy.copy(error)
     own.__cause__ = error
     return own

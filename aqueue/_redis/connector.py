@@ -25,6 +25,7 @@ class Connector:
         self.source = source
         self._clients: dict[asyncio.AbstractEventLoop, AsyncClient] = {}
         self._lives: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
+        self._blocks: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
         self._sync: SyncClient | None = None
         self._lock = threading.Lock()
         _connectors[self] = None
@@ -49,10 +50,24 @@ class Connector:
                 self._sync = SyncClient(self.source)
             return self._sync
 
+    def enter(self) -> None:
+        """An `async with` block of the running loop begins."""
+        loop = asyncio.get_running_loop()
+        self._blocks[loop] = self._blocks.get(loop, 0) + 1
+
+    async def leave(self) -> None:
+        """It ends; the last one closes the loop's connections, unless somebody waits for a job."""
+        loop = asyncio.get_running_loop()
+        self._blocks[loop] -= 1
+        client = self._clients.get(loop)
+        if not self._blocks[loop] and client is not None and not client.waiters.is_busy:
+            await self.aclose()
+
     async def aclose(self) -> None:
-        """Close the running loop's connections."""
-        life = self._lives.get(asyncio.get_running_loop())
-        if life is not None:
+        """Close the running loop's connections, unless a worker of this loop needs them."""
+        loop = asyncio.get_running_loop()
+        life, client = self._lives.get(loop), self._clients.get(loop)
+        if life is not None and client is not None and not client.workers:
             await life.aclose()
 
     async def _live(self, loop: asyncio.AbstractEventLoop, client: AsyncClient) -> AsyncGenerator[None, None]:

@@ -6,9 +6,13 @@ redis-py's own pools await in `release`, and a caller that is cancelled there le
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import redis.exceptions as redis_errors
+
 from aqueue._redis.source import Source
+from aqueue.errors import QueueUnavailable
 
 SIZE = 10
 
@@ -27,7 +31,7 @@ class Pool:
     async def connect(self) -> Any:
         """A connected connection outside the pool, for who reads it all the time."""
         if self._source.start is not None:
-            self._path = await asyncio.to_thread(self._source.start)
+            self._path = await asyncio.to_thread(start, self._source.start)
         connection: Any = self._source.async_connection(self._path)
         try:
             await connection.connect()
@@ -77,6 +81,14 @@ class Pool:
         self._used.clear()
         for connection in idle:
             await close(connection)
+
+
+def start(server: Callable[[], str]) -> str:
+    """Start a server of our own; that it does not come up is an outage like any other, to be tried again."""
+    try:
+        return server()
+    except QueueUnavailable as error:
+        raise redis_errors.ConnectionError(str(error)) from error
 
 
 def is_fresh(connection: Any) -> bool:

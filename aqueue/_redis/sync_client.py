@@ -16,6 +16,7 @@ import redis.exceptions as redis_errors
 from aqueue._redis.client import explain, pack
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
 from aqueue._redis.operations import Lookup, Operation
+from aqueue._redis.pool import start
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 
@@ -69,7 +70,7 @@ class SyncClient:
 
     def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         if self._connection is None:
-            path = self.source.start() if self.source.start is not None else None
+            path = start(self.source.start) if self.source.start is not None else None
             self._connection = self.source.sync_connection(path, timeout=self._timeout)
         connection = self._connection
         replies: list[Any] = []

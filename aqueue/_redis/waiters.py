@@ -7,10 +7,9 @@ every 2 s and whenever the subscription stands again, so a lost message costs 2 
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-
-from redis.exceptions import RedisError
 
 from aqueue._core.status import ENDED
 from aqueue._redis.keys import Keys
@@ -71,6 +70,11 @@ class Waiters:
                 self._unread.discard(job)
                 self._client.subscriber.unsubscribe(keys.done_channel(job_id))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._futures)
+
     async def aclose(self) -> None:
         """End the reader; who still waits gets QueueUnavailable."""
         task, self._task = self._task, None
@@ -105,7 +109,7 @@ class Waiters:
                 await self._read(unread)
             except AqueueError:
                 self._unread.update(job for job in unread if job in self._futures)  # the next turn reads them
-            except RedisError:
+            except Exception:  # one of the records is damaged
                 await self._read_each(unread)
 
     async def _read(self, jobs: Sequence[tuple[Keys, str]]) -> None:
@@ -115,7 +119,7 @@ class Waiters:
             over = [
                 job_id
                 for job_id, (status, gone) in zip(ids, found, strict=True)
-                if status is None or gone or status.decode() in ENDED
+                if status is None or gone or status.decode("utf-8", "replace") in ENDED
             ]
             ended = await self._client.read(snapshots(keys, over))
             for job_id, snapshot in zip(over, ended, strict=True):
@@ -129,10 +133,10 @@ class Waiters:
                 await self._read([job])
             except AqueueError:
                 self._look(job)
-            except RedisError as error:
+            except Exception as error:
                 for future in self._futures.get(job, ()):
                     if not future.done():
-                        future.set_exception(type(error)(*error.args))
+                        future.set_exception(copy.copy(error))
 
     def _tell(self, job: tuple[Keys, str], snapshot: Ended) -> None:
         for future in self._futures.get(job, ()):

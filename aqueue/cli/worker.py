@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aqueue import __version__
-from aqueue.cli.ending import INTERRUPTED, OK
+from aqueue.cli.ending import FAILED, INTERRUPTED, OK
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
 from aqueue.errors import SettingsError
@@ -49,13 +49,16 @@ async def work(options: WorkerOptions) -> int:
         put_first(options.paths)
         await options.target.check()
         logger.info("aqueue %s, pid %d, %s", __version__, os.getpid(), _facts(worker))
-        await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
-        logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
-        code = INTERRUPTED if worker.was_forced else OK
-        if worker.has_zombies:  # their threads would keep the process
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        code = FAILED
+        try:
+            await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
+            logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
+            code = INTERRUPTED if worker.was_forced else OK
+        finally:
+            if worker.has_zombies:  # their threads would keep the process
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
     return code
 
 

@@ -159,9 +159,10 @@ class Fetcher:
             await self._doorbell.wait([self._space.keys.wake(queue) for queue in self._queues], RING)
         except CAUGHT:
             await asyncio.sleep(SHORTEST_PAUSE)
-        self._bell = None
-        self._rang = True  # a token taken without a free slot is passed on by a claim of nothing
-        self._changed.set()
+        finally:
+            self._bell = None
+            self._rang = True  # a token taken without a free slot is passed on by a claim of nothing
+            self._changed.set()
 
     async def _claim(self, limit: int) -> Claimed | None:
         """Claim and start; None when Redis refuses, after a pause."""

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from aqueue._core.clock import now_ms
+from aqueue._core.failure import describe_exception
 from aqueue._core.options import UNLIMITED
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome
 from aqueue._redis import operations
@@ -121,8 +122,10 @@ class Run:
         """Run the services until the fetcher ends, then drain. `ready` is done when jobs are being served."""
         commands = self._space.keys.commands_channel(self._me.id)
         self._task = asyncio.current_task()
+        client = self._space.client
+        client.workers += 1
         self._heartbeat.start()
-        self._space.client.subscriber.subscribe(commands, self._commanded)
+        client.subscriber.subscribe(commands, self._commanded)
         if ready is not None:
             ready.set_result(None)
         logger.info("worker %s serves %s", self._me.name, ", ".join(self._me.queues))
@@ -140,7 +143,8 @@ class Run:
                     services.cancel_scope.cancel()
         finally:
             self._deadlines.stop()
-            self._space.client.subscriber.unsubscribe(commands)
+            client.subscriber.unsubscribe(commands)
+            client.workers -= 1
             await finish(self._leave())
         return self._fetcher.claimed > 0
 
@@ -214,6 +218,11 @@ class Run:
 
     def _start(self, lease: Lease) -> None:
         """Run a lease in a slot of its own."""
+        try:
+            lease.record.check()
+        except Exception as error:  # another program's or version's record: it fails, not the worker
+            self._refuse(lease, describe_exception(error))
+            return
         default = self._settings.default_timeout
         if default is not None and b"timeout" not in lease.record.fields:
             lease = Lease(lease.record.evolve(timeout=default), lease.token)
@@ -223,6 +232,14 @@ class Run:
             self._deadlines.set(execution, asyncio.get_running_loop().time() + lease.record.timeout / 1000)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)
+
+    def _refuse(self, lease: Lease, failure: Failed) -> None:
+        """Fail a job whose record cannot be read."""
+        execution = Execution(lease)
+        execution.is_decided = execution.is_over = True
+        self.running.add(execution)
+        message = f"the record of job {lease.job_id!r} is damaged: {failure.type}: {failure.message}"
+        self._settler.add(execution, Failed("PayloadError", message, f"PayloadError: {message}"))
 
     def _ask(self, execution: Execution, ask: Ask) -> bool:
         """Ask an execution to end, and look again after the cleanup time. False: there is no need to."""

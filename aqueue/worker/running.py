@@ -97,8 +97,8 @@ class Running:
 
     @property
     def zombies(self) -> list[Execution]:
-        """Settled executions whose code still runs."""
-        return [execution for execution in self if execution.is_settled and not execution.is_over]
+        """Executions that were given up, but whose code still runs; while Redis is away, not settled yet."""
+        return [execution for execution in self if execution.is_decided and not execution.is_over]
 
     @property
     def unsettled(self) -> list[Execution]:

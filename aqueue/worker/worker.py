@@ -65,11 +65,7 @@ class Worker:
             SettingsError: A value that cannot be used.
         """
         listed = [queues] if isinstance(queues, Queue | str) else list(queues)
-        first = next((queue for queue in listed if isinstance(queue, Queue)), None)
-        if first is not None and connection is None and namespace is None and serializer is None:
-            self.space: Namespace = first.space
-        else:
-            self.space = open_namespace(connection, namespace=namespace, serializer=serializer)
+        self.space = _space(listed, connection, namespace, serializer)
         names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
         if not names:
             raise SettingsError("a worker needs at least one queue")
@@ -181,3 +177,32 @@ class Worker:
                 return await run.work(ready)
         finally:
             self._is_working = False
+
+
+def _space(
+    listed: list[Queue | str],
+    connection: Connection | None,
+    namespace: str | None,
+    serializer: Serializer | str | None,
+) -> Namespace:
+    """Where the worker works: as it is told, else as its first Queue.
+
+    Raises:
+        SettingsError: Its queues do not lie together.
+    """
+    spaces = [queue.space for queue in listed if isinstance(queue, Queue)]
+    if not spaces:
+        return open_namespace(connection, namespace=namespace, serializer=serializer)
+    first = spaces[0]
+    for space in spaces:
+        elsewhere = connection is None and space.connector.source.shown != first.connector.source.shown
+        if elsewhere or (namespace is None and space.keys != first.keys):
+            raise SettingsError(
+                "a worker serves queues of one Redis and one namespace: make another worker for the others"
+            )
+    return open_namespace(
+        connection or first.connector,
+        namespace=namespace or first.keys.namespace,
+        serializer=serializer or first.serializer,
+        max_job_bytes=first.max_job_bytes,
+    )

@@ -180,3 +180,14 @@ async def count_up() -> int:
     global _counted
     _counted += 1
     return _counted
+
+
+def mixed_meta() -> None:
+    """Meta set through either of the two current jobs is saved by the one that can."""
+    plain = aqueue.get_current_job()
+    here = aqueue.sync.get_current_job()
+    assert plain is not None
+    assert here is not None
+    plain.meta["first"] = 1
+    here.meta["second"] = 2
+    here.save_meta()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aqueue import InvalidJobOperation, Job, NoSuchJobError, Queue, SettingsError, Worker
+from aqueue import InvalidJobOperation, Job, NoSuchJobError, Queue, Worker
 from aqueue._core.outcome import Canceled, Lease
 from aqueue._redis import lookups, operations
 from aqueue.registry import EndedJobRegistry, JobRegistry
@@ -285,7 +285,7 @@ async def test_a_queue_is_deleted_with_all_its_jobs(queue: Queue, stored: Any) -
         await queue.delete()
     await end(queue)
 
-    with pytest.raises(SettingsError, match="still has jobs"):
+    with pytest.raises(InvalidJobOperation, match="delete_jobs=False"):
         await queue.delete(delete_jobs=False)
     await queue.delete()
 

@@ -29,6 +29,8 @@ from aqueue import (
 from aqueue._core.outcome import Finished
 from aqueue._core.payload import PICKLE
 from aqueue._redis import operations
+from aqueue._redis.operations import Lookup
+from aqueue.connection import Namespace
 from tests.api import jobs
 from tests.api.admin import admin, calls_of, clients_of
 from tests.servers import Server
@@ -323,3 +325,31 @@ async def test_a_damaged_record_does_not_hold_up_the_waiters_of_others(own_serve
     assert await finish_all(queue, 7) == 19
     assert await asyncio.gather(*(wait for wait in waits if wait is not waits[7])) == [7] * 19
     await queue.aclose()
+
+
+async def test_a_wait_in_vain_says_that_redis_did_not_answer() -> None:
+    with Server() as server:
+        queue = Queue(connection=server.url)
+        job = await queue.enqueue(jobs.nothing)
+        waiting = asyncio.create_task(job.wait(timeout=4))
+        await wait_until(lambda: queue.space.client.waiters.is_busy)
+        server.kill()
+
+        with pytest.raises(WaitTimeout, match="Redis did not answer, so it is not known whether it has"):
+            await waiting
+        await queue.aclose()
+
+
+async def test_a_status_that_is_no_text_stops_only_its_own_waiter(queue: Queue, space: Namespace) -> None:
+    damaged, healthy = await queue.enqueue(jobs.nothing), await queue.enqueue(jobs.nothing)
+    key = space.keys.job(damaged.id)
+    await space.client.read(Lookup([("HSET", key, "status", b"\xff\xfe")], lambda replies: None))
+    waits = [asyncio.create_task(job.wait(timeout=15)) for job in (damaged, healthy)]
+    await wait_until(lambda: space.client.waiters.is_busy)
+
+    await space.client.read(Lookup([("HDEL", key, "queue")], lambda replies: None))
+    await healthy.cancel()
+
+    with pytest.raises(JobCanceled):
+        await waits[1]
+    waits[0].cancel()

@@ -14,6 +14,7 @@ from aqueue import Queue
 from tests.chaos import jobs
 from tests.chaos.checker import Checker
 from tests.chaos.procs import Fleet
+from tests.servers import Server
 from tests.support import wait_until
 
 
@@ -124,3 +125,17 @@ async def test_workers_that_are_replaced_one_after_the_other_lose_no_job(
     records = checker.check(job.id for job in naps)
     assert {str(record.status) for record in records.values()} == {"finished"}
     assert sum(record.lost + record.attempts for record in records.values()) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_a_worker_whose_job_does_not_end_exits_also_while_redis_is_away(
+    queue: Queue, fleet: Fleet, server: Server, tmp_path: Path
+) -> None:
+    worker = await fleet.spawn(grace=0.5).serving()
+    await queue.enqueue(jobs.nap_in_thread, 3600)
+    await wait_until(lambda: len(fleet.ledger.starts()) == 1)
+    server.kill()
+    worker.terminate()
+
+    assert await worker.ended(timeout=45) == 0  # its thread would keep the process for an hour

@@ -6,15 +6,16 @@ import pytest
 
 from aqueue import Queue
 from aqueue.worker.maintenance import Maintenance
+from aqueue.workers import all_workers
 from tests.support import wait_until
-from tests.worker.hands import is_serving, working
+from tests.worker.hands import working
 
 
 async def test_a_worker_is_warned_of_others_with_another_lease(
     queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with working(queue, lease=7) as worker:
-        await wait_until(lambda: is_serving(worker), description="its record is written")
+    async with working(queue, lease=7):
+        await wait_until(lambda: all_workers(), description="its first beat")
         await Maintenance(queue.space, 7_000).compare_leases()
         assert "lease" not in caplog.text
 

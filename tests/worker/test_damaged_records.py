@@ -1,0 +1,56 @@
+"""A record that cannot be read fails its job; the worker and the job's neighbours go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from aqueue import Job, Queue, Retry
+from aqueue._redis.operations import Lookup
+from aqueue.connection import Namespace
+from tests import tasks
+from tests.worker.hands import burst
+
+
+async def write(space: Namespace, job_id: str, field: str, value: str | bytes) -> None:
+    await space.client.read(Lookup([("HSET", space.keys.job(job_id), field, value)], lambda replies: None))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timeout", "abc"),
+        ("result_ttl", "abc"),
+        ("attempts", "x"),
+        ("misses", "1.5"),
+        ("retry", "{"),
+        ("retry", '{"max": "three"}'),
+        ("retry", '{"max": 3, "waits": []}'),
+        ("retry", "[1]"),
+    ],
+)
+async def test_a_field_that_cannot_be_read_fails_its_job_alone(
+    queue: Queue, space: Namespace, field: str, value: str
+) -> None:
+    damaged = await queue.enqueue(tasks.div_by_zero, 1)
+    healthy = await queue.enqueue(tasks.add, 1, 2)
+    await write(space, damaged.id, field, value)
+
+    await burst(queue, concurrency=1)
+
+    assert await healthy.return_value() == 3
+    await damaged.refresh()
+    assert damaged.is_failed
+    assert damaged.exc_info is not None
+    assert damaged.exc_info.startswith("PayloadError: the record of job")
+
+
+async def test_a_policy_of_a_newer_version_is_followed_as_far_as_it_is_known(
+    queue: Queue, space: Namespace
+) -> None:
+    job = await queue.enqueue(tasks.div_by_zero, 1, retry=Retry(max=2))
+    await write(space, job.id, "retry", '{"max": 2, "waits": [0], "longest": 1000, "colour": "red"}')
+
+    await burst(queue)
+
+    assert len(await job.results()) == 3
+    assert (await Job.fetch(job.id)).retries_left == 0
