@@ -29,8 +29,9 @@ class WorkerSettings:
     default_timeout: int | None = None
     #: After a cancellation, a job may clean up this long.
     cleanup: float = 5.0
-    #: After the grace, this long for settling what is left while Redis is away.
-    farewell: float = 10.0
+    #: After that, this long for settling what is left while Redis is away; with the last beat and the
+    #: removal of the worker's record it is about ten seconds in all.
+    farewell: float = 6.0
 
     @property
     def lease_ms(self) -> int:
