@@ -6,8 +6,10 @@ import fnmatch
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from aqueue._core.names import new_nonce
-from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Stopped
+from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
 from aqueue._core.record import JobRecord
 from aqueue._core.status import REGISTRY_OF, JobStatus
 from aqueue._redis import operations
@@ -21,6 +23,19 @@ REGISTRIES = sorted(set(REGISTRY_OF.values()))
 BOOM = Failed("ValueError", "boom", "Traceback ...\nValueError: boom")
 HOUR = 3_600_000
 DAY = 24 * HOUR
+
+#: One outcome of each kind.
+OUTCOMES: list[Outcome] = [
+    Finished(b"r"),
+    BOOM,
+    Retried(BOOM, 0),
+    Retried(BOOM, 99),
+    Released(),
+    Stopped(),
+    Canceled(),
+]
+NAMES = ["finish", "fail", "retry", "retry later", "release", "stop", "cancel"]
+each_outcome = pytest.mark.parametrize("outcome", OUTCOMES, ids=NAMES)
 
 
 def new_job(

@@ -7,23 +7,11 @@ from typing import Any
 
 import pytest
 
-from aqueue._core.outcome import Canceled, Finished, Outcome, Released, Retried, Stopped
+from aqueue._core.outcome import Finished, Outcome, Released, Retried
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import operations
 from aqueue._redis.operations import Operation
-from tests.transitions.stage import BOOM, HOUR, Stage, new_job
-
-OUTCOMES: list[Outcome] = [
-    Finished(b"r"),
-    BOOM,
-    Retried(BOOM, 0),
-    Retried(BOOM, 99),
-    Released(),
-    Stopped(),
-    Canceled(),
-]
-NAMES = ["finish", "fail", "retry", "retry later", "release", "stop", "cancel"]
-each_outcome = pytest.mark.parametrize("outcome", OUTCOMES, ids=NAMES)
+from tests.transitions.stage import BOOM, HOUR, Stage, each_outcome, new_job
 
 
 async def replay(stage: Stage, operation: Operation[Any], *skip: str) -> Any:

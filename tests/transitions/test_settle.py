@@ -10,20 +10,7 @@ from aqueue._core.options import DEFAULT_FAILURE_TTL_MS as YEAR
 from aqueue._core.options import DEFAULT_RESULT_TTL_MS
 from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
 from aqueue._redis import lookups, operations
-from tests.transitions.stage import BOOM, DAY, HOUR, Stage, new_job
-
-ALL: list[Outcome] = [
-    Finished(b"r"),
-    BOOM,
-    Retried(BOOM, 0),
-    Retried(BOOM, 99),
-    Released(),
-    Stopped(),
-    Canceled(),
-]
-NAMES = ["finish", "fail", "retry", "retry later", "release", "stop", "cancel"]
-each_outcome = pytest.mark.parametrize("outcome", ALL, ids=NAMES)
-
+from tests.transitions.stage import BOOM, DAY, HOUR, OUTCOMES, Stage, each_outcome, new_job
 
 # -- finish
 
@@ -329,7 +316,7 @@ async def test_a_hundred_outcomes_of_several_queues_go_in_one_call(stage: Stage)
     await stage.enqueue(*(new_job(f"a{n}") for n in range(50)))
     await stage.enqueue(*(new_job(f"b{n}") for n in range(50)), queue="other")
     leases = await stage.claim("default", "other", limit=100)
-    outcomes = [ALL[n % len(ALL)] for n in range(100)]
+    outcomes = [OUTCOMES[n % len(OUTCOMES)] for n in range(100)]
     words = await stage.run(operations.settle(stage.keys, list(zip(leases, outcomes, strict=True))))
 
     assert words == ["ok"] * 100

@@ -22,10 +22,10 @@ local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
 -- include: clock
 -- include: typed
 -- include: wake
+-- include: registry
 
 local STEP = 70368744177664 -- 2^46, as in lib/place.lua
 local LIVE = { queued = true, scheduled = true, deferred = true, started = true }
-local REGISTRY = { finished = "finished", failed = "failed", stopped = "failed", canceled = "canceled", expired = "expired" }
 
 local words, accepted, seen = { now }, {}, {}
 local backs, fronts = 0, 0

@@ -18,8 +18,8 @@ local day_ms         = tonumber(ARGV[4]) -- int   life of expired jobs
 -- include: expire
 -- include: facts
 -- include: forget
+-- include: registry
 
-local ENDED = { finished = "finished", failed = "failed", stopped = "failed", canceled = "canceled", expired = "expired" }
 local REGISTRIES = { "finished", "failed", "canceled", "expired" }
 redis.call("ZCARD", workers_key)
 for q = 5, #ARGV do
@@ -37,7 +37,7 @@ local function prune(registry, queue)
   for _, id in ipairs(overdue(registry_key)) do
     local h = facts(prefix .. "job:" .. id, "status", "queue", "gone")
     redis.call("ZREM", registry_key, id)
-    if ENDED[h[1]] == registry and h[2] == queue and not h[3] then
+    if REGISTRY[h[1]] == registry and h[2] == queue and not h[3] then
       forget(id)
       redis.pcall("PUBLISH", prefix .. "done:" .. id, "deleted")
     end

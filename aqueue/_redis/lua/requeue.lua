@@ -17,12 +17,12 @@ local at_front   = ARGV[2] -- str    "1" or ""
 -- include: place
 -- include: wake
 -- include: history
+-- include: registry
 
 local known = answered()
 if known then
   return known
 end
-local REGISTRY = { finished = "finished", failed = "failed", stopped = "failed", canceled = "canceled", expired = "expired" }
 local FIELDS = { "status", "queue", "priority", "ttl", "incarnation", "started_at", "ended_at", "worker_name", "token", "error_type", "error_message", "exc_info", "gone" }
 local jobs = {}
 redis.call("SCARD", queues_key)
