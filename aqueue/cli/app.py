@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from aqueue import __version__
+from aqueue.cli import worker_options as given
 from aqueue.cli.ending import finish
 from aqueue.cli.info import InfoOptions
 from aqueue.cli.info import info as run_info
 from aqueue.cli.options import AsJson, NamespaceName, Target, Url
 from aqueue.cli.requeue import RequeueOptions
 from aqueue.cli.requeue import requeue as run_requeue
-from aqueue.cli.worker import WorkerOptions, work
+from aqueue.cli.worker import work
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,38 +45,19 @@ def aqueue(
 
 @app.command()
 def worker(
-    queues: Annotated[
-        list[str] | None,
-        Argument(metavar="QUEUES", help="Served strictly in this order. Default: default."),
-    ] = None,
+    queues: given.Queues = None,
     url: Url = None,
     namespace: NamespaceName = None,
-    burst: Annotated[bool, Option("--burst", "-b", help="End when no job waits.")] = False,
-    concurrency: Annotated[
-        int, Option("--concurrency", "-c", metavar="N", help="Jobs at the same time.")
-    ] = 100,
-    name: Annotated[str | None, Option("--name", "-n", metavar="NAME", help="A label for people.")] = None,
-    lease: Annotated[
-        str, Option(metavar="TIME", help="After so long without a sign of life, its jobs go to others.")
-    ] = "30",
-    grace: Annotated[
-        str, Option(metavar="TIME", help="After SIGTERM or Ctrl-C, running jobs may go on so long.")
-    ] = "25",
-    max_jobs: Annotated[int | None, Option(metavar="N", help="End after so many jobs.")] = None,
-    max_idle_time: Annotated[
-        str | None, Option(metavar="TIME", help="End after so long without a job.")
-    ] = None,
-    path: Annotated[
-        list[str] | None,
-        Option(
-            "--path",
-            "-P",
-            metavar="FOLDER",
-            help="Import modules from here first. Default: the current folder.",
-        ),
-    ] = None,
-    verbose: Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+    burst: given.Burst = False,
+    concurrency: given.Concurrency = 100,
+    name: given.Name = None,
+    lease: given.Lease = "30",
+    grace: given.Grace = "25",
+    max_jobs: given.MaxJobs = None,
+    max_idle_time: given.MaxIdleTime = None,
+    path: given.Paths = None,
+    verbose: given.Verbose = False,
+    quiet: given.Quiet = False,
 ) -> None:
     """Run jobs until stopped.
 
@@ -85,7 +67,7 @@ def worker(
     Exit codes: 0 drained, 2 wrong usage, 4 Redis cannot be reached, 78 it refuses the credentials,
     130 ended by a second signal.
     """
-    options = WorkerOptions(
+    options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, max_jobs=max_jobs, max_idle_time=max_idle_time, paths=path or ["."],
         verbose=verbose, quiet=quiet,

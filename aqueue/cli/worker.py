@@ -6,35 +6,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aqueue import __version__
 from aqueue.cli.ending import FAILED, INTERRUPTED, OK
 from aqueue.cli.logs import logging_to_stderr
-from aqueue.cli.options import Target
+from aqueue.cli.worker_options import WorkerOptions
 from aqueue.errors import SettingsError
 from aqueue.worker.settings import check_limits
 from aqueue.worker.worker import Worker
 
 logger = logging.getLogger("aqueue.worker")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerOptions:
-    """The options of the command; durations as they were typed."""
-
-    queues: Sequence[str]
-    target: Target
-    burst: bool
-    concurrency: int
-    name: str | None
-    lease: str
-    grace: str
-    max_jobs: int | None
-    max_idle_time: str | None
-    paths: Sequence[str]
-    verbose: bool
-    quiet: bool
 
 
 async def work(options: WorkerOptions) -> int:

@@ -1,0 +1,56 @@
+"""The options of `aqueue worker`: how each is typed, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from typer import Argument, Option
+
+from aqueue.cli.options import Target
+
+Queues: TypeAlias = Annotated[
+    list[str] | None, Argument(metavar="QUEUES", help="Served strictly in this order. Default: default.")
+]
+Burst: TypeAlias = Annotated[bool, Option("--burst", "-b", help="End when no job waits.")]
+Concurrency: TypeAlias = Annotated[
+    int, Option("--concurrency", "-c", metavar="N", help="Jobs at the same time.")
+]
+Name: TypeAlias = Annotated[str | None, Option("--name", "-n", metavar="NAME", help="A label for people.")]
+Lease: TypeAlias = Annotated[
+    str, Option(metavar="TIME", help="After so long without a sign of life, its jobs go to others.")
+]
+Grace: TypeAlias = Annotated[
+    str, Option(metavar="TIME", help="After SIGTERM or Ctrl-C, running jobs may go on so long.")
+]
+MaxJobs: TypeAlias = Annotated[int | None, Option(metavar="N", help="End after so many jobs.")]
+MaxIdleTime: TypeAlias = Annotated[
+    str | None, Option(metavar="TIME", help="End after so long without a job.")
+]
+Paths: TypeAlias = Annotated[
+    list[str] | None,
+    Option(
+        "--path", "-P", metavar="FOLDER", help="Import modules from here first. Default: the current folder."
+    ),
+]
+Verbose: TypeAlias = Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")]
+Quiet: TypeAlias = Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerOptions:
+    """The options of the command; durations as they were typed."""
+
+    queues: Sequence[str]
+    target: Target
+    burst: bool
+    concurrency: int
+    name: str | None
+    lease: str
+    grace: str
+    max_jobs: int | None
+    max_idle_time: str | None
+    paths: Sequence[str]
+    verbose: bool
+    quiet: bool
