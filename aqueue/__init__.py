@@ -25,7 +25,7 @@ from aqueue.errors import (
     WaitTimeout,
 )
 from aqueue.failed import FailedQueue, get_failed_queue
-from aqueue.job import Job
+from aqueue.jobs import Job
 from aqueue.queue import Queue
 from aqueue.result import Result
 from aqueue.worker.worker import Worker

@@ -12,7 +12,7 @@ from aqueue._redis.coalescer import batches, own_error
 from aqueue._redis.operations import NewJob
 from aqueue.connection import Namespace
 from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
-from aqueue.job import Job
+from aqueue.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from aqueue._core.names import check_job_id, new_nonce
 from aqueue._core.payload import Serializer
 from aqueue._redis import operations
 from aqueue.connection import Connection, open_namespace
-from aqueue.job import Job
+from aqueue.jobs import Job
 
 #: The job that runs in this context; set by the worker.
 current_job: ContextVar[Job[Any] | None] = ContextVar("aqueue_current_job", default=None)

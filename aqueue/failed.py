@@ -10,7 +10,7 @@ from aqueue._core.names import new_nonce
 from aqueue._redis import lookups, operations
 from aqueue.connection import Connection, Namespace, open_namespace
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
-from aqueue.job import Job, fetch_jobs
+from aqueue.jobs import Job, fetch_jobs
 from aqueue.registry import FailedJobRegistry, id_of
 from aqueue.snapshot import JobView
 

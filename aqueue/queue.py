@@ -18,7 +18,7 @@ from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.connection import Connection, Namespace, open_namespace
 from aqueue.draft import check_arguments, draft, new_job, split_options
 from aqueue.errors import EnqueueUncertain, InvalidJobOperation, NoSuchJobError, SettingsError
-from aqueue.job import Job, fetch_jobs
+from aqueue.jobs import Job, fetch_jobs
 from aqueue.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,

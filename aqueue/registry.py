@@ -18,7 +18,7 @@ from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BATCH, PAGE
 from aqueue.connection import Namespace
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
-from aqueue.job import Job
+from aqueue.jobs import Job
 from aqueue.snapshot import JobView
 
 

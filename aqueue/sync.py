@@ -17,7 +17,7 @@ from aqueue.connection import Namespace
 from aqueue.current import current_job
 from aqueue.draft import encode_meta
 from aqueue.errors import NoSuchJobError
-from aqueue.job import Job as AsyncJob
+from aqueue.jobs import Job as AsyncJob
 from aqueue.snapshot import JobView
 
 

@@ -14,7 +14,7 @@ from aqueue.cli.options import Target
 from aqueue.cli.text import plural, printable
 from aqueue.errors import SettingsError
 from aqueue.failed import FailedQueue, get_failed_queue
-from aqueue.job import Job
+from aqueue.jobs import Job
 from aqueue.queue import Queue
 from aqueue.registry import FailedJobRegistry
 

@@ -30,7 +30,7 @@ from aqueue._core.record import JobRecord
 from aqueue.connection import Namespace
 from aqueue.current import current_job
 from aqueue.errors import JobTimeout, PayloadError
-from aqueue.job import Job
+from aqueue.jobs import Job
 from aqueue.worker.running import Ask, Execution
 
 #: Waits before an unknown function is tried by another worker, seconds; the last one repeats.

@@ -14,7 +14,7 @@ from rich.text import Text
 from aqueue.cli.bars import progress_bar, share_bar
 from aqueue.cli.demo.files import Found
 from aqueue.cli.text import first_line, plural, printable
-from aqueue.job import Job
+from aqueue.jobs import Job
 
 _TOP = 10
 _BAR = 24

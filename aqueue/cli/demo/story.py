@@ -18,7 +18,7 @@ from aqueue.cli.demo.screen import Screen
 from aqueue.cli.ending import OK
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.errors import JobError, JobFailed
-from aqueue.job import Job
+from aqueue.jobs import Job
 from aqueue.queue import Queue
 
 #: So long a job may take; the demo is not to hang.
