@@ -1,23 +1,20 @@
-"""`Queue`: where jobs are enqueued, counted and listed."""
+"""`Queue`: where jobs are counted, listed and removed; how they get into it is `Enqueuing`."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
-from aqueue._core.clock import Duration, delay_until, to_ms
+from aqueue._core.clock import Duration
 from aqueue._core.names import check_name, new_nonce
-from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, OPTION_NAMES, JobOptions, check_options, check_timeout
+from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, check_timeout
 from aqueue._core.payload import Serializer
 from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
-from aqueue._redis.operations import BULK, NewJob
-from aqueue.batch import EnqueueData, enqueue_batches
+from aqueue._redis.operations import BULK
 from aqueue.connection import Connection, Namespace, open_namespace
-from aqueue.draft import check_arguments, draft, new_job, split_options
-from aqueue.errors import EnqueueUncertain, InvalidJobOperation, NoSuchJobError, SettingsError
+from aqueue.enqueuing import Enqueuing
+from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from aqueue.jobs import Job, fetch_jobs
 from aqueue.registry import (
     CanceledJobRegistry,
@@ -32,13 +29,11 @@ from aqueue.registry import (
 )
 from aqueue.snapshot import JobView
 
-T = TypeVar("T")
-
 #: What `Queue.delete` deletes.
 DELETED = ("queue", "scheduled", "deferred", "finished", "failed", "canceled", "expired")
 
 
-class Queue:
+class Queue(Enqueuing):
     """A named queue in a namespace. Making one does no I/O; it binds to the loop at the first await."""
 
     def __init__(
@@ -90,139 +85,6 @@ class Queue:
         the end of an `async with queue:` block closes only when no other block and nobody's wait needs them.
         """
         await self.space.connector.aclose()
-
-    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Enqueue a call of a function, given itself or by its import path: -> queued. One round trip.
-
-        What is awaited concurrently travels in one call. Keyword arguments named like an option (see
-        `EnqueueOptions`) are options; `queue.options(...).enqueue` keeps the two apart, and so does
-        `args=(...), kwargs={...}`. Cancelling may leave the job enqueued or not.
-
-        Raises:
-            SettingsError: A function, id or option that cannot be used.
-            PayloadError: Arguments that cannot be encoded, or a job over the size limit.
-            DuplicateJobError: `job_id` belongs to a job that has not ended.
-            EnqueueUncertain: The reply was lost; `await error.retry()`.
-            QueueUnavailable: Redis cannot be reached; nothing was enqueued.
-            QueueFull: Redis is out of memory; nothing was enqueued.
-        """
-        return await self._enqueue(*split_options(func, args, kwargs))
-
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Enqueue a call that becomes due after `delay`: -> scheduled. See `enqueue`."""
-        data = split_options(func, args, kwargs)
-        return await self._enqueue(*data, delay_ms=to_ms(delay, "delay"))
-
-    async def enqueue_at(
-        self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """Enqueue a call that becomes due at `when`, naive for local time: -> scheduled. See `enqueue`."""
-        data = split_options(func, args, kwargs)
-        return await self._enqueue(*data, delay_ms=delay_until(when, "when"))
-
-    def options(self, **options: Any) -> BoundQueue:
-        """This queue with options set apart, so that all arguments of its `enqueue` go to the function.
-
-        Raises:
-            SettingsError: An unknown option, or a value that cannot be used.
-        """
-        unknown = set(options) - OPTION_NAMES
-        if unknown:
-            known = ", ".join(sorted(OPTION_NAMES))
-            raise SettingsError(f"unknown option {', '.join(sorted(unknown))}: there are {known}")
-        check_options(options)
-        return BoundQueue(self, options)
-
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any] | str,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> EnqueueData:
-        """A call for `enqueue_many`, with the options of `enqueue`; `timeout` is `job_timeout`, as in RQ.
-
-        Raises:
-            SettingsError: An unknown option.
-        """
-        if "timeout" in options:
-            options["job_timeout"] = options.pop("timeout")
-        unknown = set(options) - OPTION_NAMES
-        if unknown:
-            raise SettingsError(f"unknown option {', '.join(sorted(unknown))} of prepare_data")
-        return EnqueueData(func, *check_arguments(args, kwargs), options)
-
-    async def enqueue_many(self, job_datas: Iterable[EnqueueData]) -> list[Job[Any]]:
-        """Enqueue calls made by `prepare_data`. One round trip per 100; each hundred is atomic.
-
-        All are checked before the first is sent. An error's `enqueued` and `not_enqueued` name the jobs.
-
-        Raises:
-            DuplicateJobError: Some ids belong to jobs that have not ended; the others are in.
-            EnqueueUncertain, QueueUnavailable, QueueFull: As for `enqueue`.
-        """
-        jobs: list[Job[Any]] = []
-        new: list[NewJob] = []
-        for data in job_datas:
-            job, options = self._draft(data.func, data.args, data.kwargs, data.options)
-            jobs.append(job)
-            new.append(new_job(job._record, mode=_mode(options), max_bytes=self.space.max_job_bytes))
-        await enqueue_batches(self.space, self.name, jobs, new)
-        return jobs
-
-    async def enqueue_job(self, job: Job[T], at_front: bool = False) -> Job[T]:
-        """Enqueue a job made by `Job.create`: -> queued. One round trip. See `enqueue` for the errors.
-
-        Raises:
-            InvalidJobOperation: It was enqueued already.
-        """
-        if not job._is_draft:
-            raise InvalidJobOperation(job.id, verb="enqueue", status=job.status)
-        job._adopt(self.space)
-        if self._default_timeout is not None and b"timeout" not in job._record.fields:
-            job._record = job._record.evolve(timeout=self._default_timeout)
-        mode = "front" if at_front or job._at_front else ""
-        return await self._send(job, new_job(job._record, mode=mode, max_bytes=self.space.max_job_bytes))
-
-    async def _enqueue(
-        self,
-        func: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        given: Mapping[str, Any],
-        delay_ms: int = 0,
-    ) -> Job[Any]:
-        job, options = self._draft(func, args, kwargs, given)
-        return await self._send(
-            job,
-            new_job(job._record, mode=_mode(options), delay_ms=delay_ms, max_bytes=self.space.max_job_bytes),
-        )
-
-    def _draft(
-        self,
-        func: Callable[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        given: Mapping[str, Any],
-    ) -> tuple[Job[Any], JobOptions]:
-        options = check_options(given, self._default_timeout)
-        serializer = self.space.serializer
-        record = draft(
-            serializer, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
-        )
-        return Job(record, self.space), options
-
-    async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
-        try:
-            at_ms, word = await self.space.client.coalescer(self.space.keys, self.name).enqueue(new)
-        except EnqueueUncertain as error:
-            again: Callable[[], Awaitable[Job[T]]] = functools.partial(self._send, job, new)
-            error._again = again
-            raise
-        job._stored(self.name, at_ms, word)
-        return job
 
     async def count(self) -> int:
         """How many jobs wait in it. One round trip."""
@@ -360,31 +222,3 @@ class Queue:
     def expired_job_registry(self) -> ExpiredJobRegistry:
         """Its expired jobs."""
         return ExpiredJobRegistry(self.name, self.space)
-
-
-class BoundQueue:
-    """A queue with options set apart from the arguments; made by `Queue.options`."""
-
-    def __init__(self, queue: Queue, options: Mapping[str, Any]) -> None:
-        self._queue = queue
-        self._options = options
-
-    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """`Queue.enqueue`; all arguments are the function's."""
-        return await self._queue._enqueue(func, args, kwargs, self._options)
-
-    async def enqueue_in(
-        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """`Queue.enqueue_in`; all arguments are the function's."""
-        return await self._queue._enqueue(func, args, kwargs, self._options, to_ms(delay, "delay"))
-
-    async def enqueue_at(
-        self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-    ) -> Job[Any]:
-        """`Queue.enqueue_at`; all arguments are the function's."""
-        return await self._queue._enqueue(func, args, kwargs, self._options, delay_until(when, "when"))
-
-
-def _mode(options: JobOptions) -> str:
-    return "front" if options.at_front else ""

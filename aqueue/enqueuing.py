@@ -1,0 +1,165 @@
+"""`Enqueuing`: how jobs get into a queue."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from aqueue._core.clock import Duration, delay_until, to_ms
+from aqueue._core.options import OPTION_NAMES, JobOptions, check_options
+from aqueue._redis.operations import NewJob
+from aqueue.batch import EnqueueData, enqueue_batches
+from aqueue.bound import BoundQueue
+from aqueue.connection import Namespace
+from aqueue.draft import check_arguments, draft, new_job, split_options
+from aqueue.errors import EnqueueUncertain, InvalidJobOperation, SettingsError
+from aqueue.jobs import Job
+
+T = TypeVar("T")
+
+
+class Enqueuing:
+    """The part of `Queue` that makes jobs and stores them."""
+
+    name: str
+    space: Namespace
+    _default_timeout: int | None
+
+    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Enqueue a call of a function, given itself or by its import path: -> queued. One round trip.
+
+        What is awaited concurrently travels in one call. Keyword arguments named like an option (see
+        `EnqueueOptions`) are options; `queue.options(...).enqueue` keeps the two apart, and so does
+        `args=(...), kwargs={...}`. Cancelling may leave the job enqueued or not.
+
+        Raises:
+            SettingsError: A function, id or option that cannot be used.
+            PayloadError: Arguments that cannot be encoded, or a job over the size limit.
+            DuplicateJobError: `job_id` belongs to a job that has not ended.
+            EnqueueUncertain: The reply was lost; `await error.retry()`.
+            QueueUnavailable: Redis cannot be reached; nothing was enqueued.
+            QueueFull: Redis is out of memory; nothing was enqueued.
+        """
+        return await self._enqueue(*split_options(func, args, kwargs))
+
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """Enqueue a call that becomes due after `delay`: -> scheduled. See `enqueue`."""
+        data = split_options(func, args, kwargs)
+        return await self._enqueue(*data, delay_ms=to_ms(delay, "delay"))
+
+    async def enqueue_at(
+        self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
+        """Enqueue a call that becomes due at `when`, naive for local time: -> scheduled. See `enqueue`."""
+        data = split_options(func, args, kwargs)
+        return await self._enqueue(*data, delay_ms=delay_until(when, "when"))
+
+    def options(self, **options: Any) -> BoundQueue:
+        """This queue with options set apart, so that all arguments of its `enqueue` go to the function.
+
+        Raises:
+            SettingsError: An unknown option, or a value that cannot be used.
+        """
+        unknown = set(options) - OPTION_NAMES
+        if unknown:
+            known = ", ".join(sorted(OPTION_NAMES))
+            raise SettingsError(f"unknown option {', '.join(sorted(unknown))}: there are {known}")
+        check_options(options)
+        return BoundQueue(self._enqueue, options)
+
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Any] | str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> EnqueueData:
+        """A call for `enqueue_many`, with the options of `enqueue`; `timeout` is `job_timeout`, as in RQ.
+
+        Raises:
+            SettingsError: An unknown option.
+        """
+        if "timeout" in options:
+            options["job_timeout"] = options.pop("timeout")
+        unknown = set(options) - OPTION_NAMES
+        if unknown:
+            raise SettingsError(f"unknown option {', '.join(sorted(unknown))} of prepare_data")
+        return EnqueueData(func, *check_arguments(args, kwargs), options)
+
+    async def enqueue_many(self, job_datas: Iterable[EnqueueData]) -> list[Job[Any]]:
+        """Enqueue calls made by `prepare_data`. One round trip per 100; each hundred is atomic.
+
+        All are checked before the first is sent. An error's `enqueued` and `not_enqueued` name the jobs.
+
+        Raises:
+            DuplicateJobError: Some ids belong to jobs that have not ended; the others are in.
+            EnqueueUncertain, QueueUnavailable, QueueFull: As for `enqueue`.
+        """
+        jobs: list[Job[Any]] = []
+        new: list[NewJob] = []
+        for data in job_datas:
+            job, options = self._draft(data.func, data.args, data.kwargs, data.options)
+            jobs.append(job)
+            new.append(new_job(job._record, mode=_mode(options), max_bytes=self.space.max_job_bytes))
+        await enqueue_batches(self.space, self.name, jobs, new)
+        return jobs
+
+    async def enqueue_job(self, job: Job[T], at_front: bool = False) -> Job[T]:
+        """Enqueue a job made by `Job.create`: -> queued. One round trip. See `enqueue` for the errors.
+
+        Raises:
+            InvalidJobOperation: It was enqueued already.
+        """
+        if not job._is_draft:
+            raise InvalidJobOperation(job.id, verb="enqueue", status=job.status)
+        job._adopt(self.space)
+        if self._default_timeout is not None and b"timeout" not in job._record.fields:
+            job._record = job._record.evolve(timeout=self._default_timeout)
+        mode = "front" if at_front or job._at_front else ""
+        return await self._send(job, new_job(job._record, mode=mode, max_bytes=self.space.max_job_bytes))
+
+    async def _enqueue(
+        self,
+        func: Callable[..., Any] | str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        given: Mapping[str, Any],
+        delay_ms: int = 0,
+    ) -> Job[Any]:
+        job, options = self._draft(func, args, kwargs, given)
+        return await self._send(
+            job,
+            new_job(job._record, mode=_mode(options), delay_ms=delay_ms, max_bytes=self.space.max_job_bytes),
+        )
+
+    def _draft(
+        self,
+        func: Callable[..., Any] | str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        given: Mapping[str, Any],
+    ) -> tuple[Job[Any], JobOptions]:
+        options = check_options(given, self._default_timeout)
+        serializer = self.space.serializer
+        record = draft(
+            serializer, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
+        )
+        return Job(record, self.space), options
+
+    async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
+        try:
+            at_ms, word = await self.space.client.coalescer(self.space.keys, self.name).enqueue(new)
+        except EnqueueUncertain as error:
+            again: Callable[[], Awaitable[Job[T]]] = functools.partial(self._send, job, new)
+            error._again = again
+            raise
+        job._stored(self.name, at_ms, word)
+        return job
+
+
+def _mode(options: JobOptions) -> str:
+    return "front" if options.at_front else ""
