@@ -24,7 +24,7 @@ def check_job_id(value: object) -> str:
     Raises:
         SettingsError: Not 1 to 128 characters of A-Z a-z 0-9 _ . : @ -
     """
-    if isinstance(value, str) and _ID.fullmatch(value):
+    if isinstance(value, str) and is_job_id(value):
         return value
     raise SettingsError(f"job id {_shown(value)} is not 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
 
@@ -35,9 +35,19 @@ def check_name(value: object, what: str) -> str:
     Raises:
         SettingsError: Not 1 to 64 characters of A-Z a-z 0-9 _ . -
     """
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and is_name(value):
         return value
     raise SettingsError(f"{what} name {_shown(value)} is not 1 to 64 characters of A-Z a-z 0-9 _ . -")
+
+
+def is_job_id(text: str) -> bool:
+    """Whether it can be a job's id: what Redis lists may have been written by others."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be a queue's name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _shown(value: object) -> str:

@@ -10,9 +10,12 @@ import typer
 from aqueue import __version__
 from aqueue.cli import worker_options as given
 from aqueue.cli.ending import finish
+from aqueue.cli.ids import CANCEL, DELETE, STOP, end_jobs
 from aqueue.cli.info import InfoOptions
 from aqueue.cli.info import info as run_info
-from aqueue.cli.options import AsJson, NamespaceName, Target, Url
+from aqueue.cli.options import AsJson, JobIds, NamespaceName, QueueNames, Target, Url
+from aqueue.cli.queues import empty as run_empty
+from aqueue.cli.queues import pause as run_pause
 from aqueue.cli.requeue import RequeueOptions
 from aqueue.cli.requeue import requeue as run_requeue
 from aqueue.cli.worker import work
@@ -117,6 +120,65 @@ def info(
         queues=queues or [], target=Target(url, namespace), as_json=as_json, interval=interval
     )
     finish(run_info(options))
+
+
+@app.command()
+def cancel(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False) -> None:
+    """Cancel jobs: at once while they wait; running ones are asked to end.
+
+    Exit codes: 0 done, 1 some have ended already, 3 some were not found; the others were canceled.
+    """
+    finish(end_jobs(CANCEL, ids, Target(url, namespace), as_json=as_json))
+
+
+@app.command()
+def stop(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False) -> None:
+    """Ask running jobs to end; they end stopped, among the failed ones.
+
+    Exit codes: 0 all were asked, 1 some do not run, 3 some were not found; the others were asked.
+    """
+    finish(end_jobs(STOP, ids, Target(url, namespace), as_json=as_json))
+
+
+@app.command()
+def delete(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False) -> None:
+    """Remove jobs with their results, whether they wait or have ended.
+
+    Exit codes: 0 done, 1 some run and were left, 3 some were not found; the others were removed.
+    """
+    finish(end_jobs(DELETE, ids, Target(url, namespace), as_json=as_json))
+
+
+@app.command()
+def empty(
+    queues: Annotated[list[str] | None, Argument(metavar="QUEUES", help="Names of queues.")] = None,
+    all: Annotated[bool, Option("--all", "-a", help="Every queue.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete the jobs that wait in queues, after a question; scheduled, running and ended ones stay.
+
+    Exit codes: 0 done, 1 the answer was no.
+    """
+    finish(run_empty(queues or [], Target(url, namespace), all=all, yes=yes, as_json=as_json))
+
+
+@app.command()
+def pause(
+    queues: QueueNames, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False
+) -> None:
+    """Let workers pass over queues; running jobs go on, and jobs can be enqueued."""
+    finish(run_pause(queues, Target(url, namespace), paused=True, as_json=as_json))
+
+
+@app.command()
+def resume(
+    queues: QueueNames, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False
+) -> None:
+    """Let workers serve paused queues again."""
+    finish(run_pause(queues, Target(url, namespace), paused=False, as_json=as_json))
 
 
 @app.command()

@@ -32,6 +32,8 @@ NamespaceName: TypeAlias = Annotated[
         help="Whose queues and workers. Default: aqueue.",
     ),
 ]
+JobIds: TypeAlias = Annotated[list[str], typer.Argument(metavar="IDS", help="Ids of jobs.")]
+QueueNames: TypeAlias = Annotated[list[str], typer.Argument(metavar="QUEUES", help="Names of queues.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

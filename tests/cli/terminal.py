@@ -56,6 +56,10 @@ class Terminal:
             assert time.monotonic() < deadline, f"not ended: {self.output!r}"
         return self.process.wait()
 
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._master, text.encode())
+
     def interrupt(self) -> None:
         """Ctrl-C."""
         self.process.send_signal(signal.SIGINT)

@@ -17,6 +17,10 @@ from aqueue.cli import ending, text
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
 from tests.cli.conftest import PLAIN, Invoke
 
+COMMANDS = (
+    "worker", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume", "info", "demo",
+)  # fmt: skip
+
 
 def test_the_version(invoke: Invoke) -> None:
     result = invoke("--version")
@@ -27,7 +31,7 @@ def test_the_version(invoke: Invoke) -> None:
 def test_help_names_the_commands_and_their_options(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.exit_code == 0
-    for name in ("worker", "requeue", "info", "demo"):
+    for name in COMMANDS:
         assert f"\n  {name} " in result.stdout
         assert invoke(name, "--help").exit_code == 0
     shown = invoke("worker", "-h").stdout
