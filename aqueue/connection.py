@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis as AsyncRedis
 
+from aqueue._core.codec import Codec
 from aqueue._core.names import check_integer
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
-from aqueue._core.payload import Serializer, check_serializer
+from aqueue._core.serializers import Serializer, check_serializer
 from aqueue._redis.client import AsyncClient
 from aqueue._redis.connector import Connector, connector_for
 from aqueue._redis.faults import ServerError as ServerError
@@ -68,9 +69,7 @@ class Namespace:
 
     connector: Connector
     keys: Keys
-    serializer: Serializer
-    #: The largest job, in bytes.
-    max_job_bytes: int = DEFAULT_MAX_JOB_BYTES
+    codec: Codec
 
     @property
     def client(self) -> AsyncClient:
@@ -96,4 +95,5 @@ def open_namespace(
     check_integer(max_job_bytes, "max_job_bytes", 1, LARGEST_JOB_BYTES)
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
-    return Namespace(connector_for(chosen), Keys(namespace), check_serializer(serializer), max_job_bytes)
+    codec = Codec(check_serializer(serializer), max_job_bytes)
+    return Namespace(connector_for(chosen), Keys(namespace), codec)

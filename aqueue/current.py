@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from aqueue._core.names import check_job_id, new_nonce
-from aqueue._core.payload import Serializer
+from aqueue._core.serializers import Serializer
 from aqueue._redis import operations
 from aqueue.connection import Connection, open_namespace
 from aqueue.jobs import Job

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aqueue._core.codec import Codec
+from aqueue._core.functions import split_call
 from aqueue._core.names import check_job_id, new_job_id, new_nonce
-from aqueue._core.options import LARGEST_JOB_BYTES, OPTION_NAMES, JobOptions
-from aqueue._core.payload import Serializer, encode, split_call
+from aqueue._core.options import OPTION_NAMES, JobOptions
 from aqueue._core.record import JobRecord
 from aqueue._redis.operations import NewJob
 from aqueue.errors import PayloadError, SettingsError
@@ -22,7 +23,7 @@ _SET_BY_REDIS = frozenset(
 
 
 def draft(
-    serializer: Serializer,
+    codec: Codec,
     func: Callable[..., Any] | str,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -38,12 +39,9 @@ def draft(
         PayloadError: Arguments or meta that cannot be encoded.
     """
     path, args = split_call(func, args)
-    fields = {
-        b"function": path.encode(),
-        b"data": encode(serializer, (args, kwargs), f"the arguments of {path}"),
-    }
+    fields = {b"function": path.encode(), b"data": codec.encode_call(path, args, kwargs)}
     if meta:
-        fields[b"meta"] = encode_meta(serializer, meta, path)
+        fields[b"meta"] = codec.encode_meta(path, meta)
     for name in ("timeout", "result_ttl", "ttl", "failure_ttl"):
         value = getattr(options, name)
         if value is not None:
@@ -75,24 +73,7 @@ def check_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, 
     return positional, named
 
 
-def encode_meta(
-    serializer: Serializer, meta: Mapping[str, Any], path: str, max_bytes: int = LARGEST_JOB_BYTES
-) -> bytes:
-    """A job's meta as bytes; `path` names its function.
-
-    Raises:
-        SettingsError: Not a dictionary.
-        PayloadError: It cannot be encoded, or is over the size limit.
-    """
-    if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
-    raw = encode(serializer, dict(meta), f"the meta of {path}")
-    if len(raw) > max_bytes:
-        raise PayloadError(f"the meta of {path} has {len(raw):,} bytes, more than the {max_bytes:,} allowed")
-    return raw
-
-
-def new_job(record: JobRecord, *, mode: str = "", delay_ms: int = 0, max_bytes: int) -> NewJob:
+def new_job(record: JobRecord, codec: Codec, *, mode: str = "", delay_ms: int = 0) -> NewJob:
     """The record on its way to Redis, with a nonce of its own.
 
     Raises:
@@ -100,10 +81,10 @@ def new_job(record: JobRecord, *, mode: str = "", delay_ms: int = 0, max_bytes: 
     """
     fields = [part for pair in record.fields.items() if pair[0] not in _SET_BY_REDIS for part in pair]
     size = sum(map(len, fields))
-    if size > max_bytes:
+    if size > codec.max_bytes:
         raise PayloadError(
-            f"job {record.id!r} ({record.function}) has {size:,} bytes, more than the {max_bytes:,} allowed: "
-            "store large data elsewhere and pass where it is, or raise Queue(max_job_bytes=...)"
+            f"job {record.id!r} ({record.function}) has {size:,} bytes, more than the {codec.max_bytes:,} "
+            "allowed: store large data elsewhere and pass where it is, or raise Queue(max_job_bytes=...)"
         )
     return NewJob(record.id, new_nonce(), fields, mode, record.priority, delay_ms, record.ttl, size)
 

@@ -104,7 +104,7 @@ class Enqueuing:
         for data in job_datas:
             job, options = self._draft(data.func, data.args, data.kwargs, data.options)
             jobs.append(job)
-            new.append(new_job(job._record, mode=_mode(options), max_bytes=self.space.max_job_bytes))
+            new.append(new_job(job._record, self.space.codec, mode=_mode(options)))
         await enqueue_batches(self.space, self.name, jobs, new)
         return jobs
 
@@ -120,7 +120,7 @@ class Enqueuing:
         if self._default_timeout is not None and b"timeout" not in job._record.fields:
             job._record = job._record.evolve(timeout=self._default_timeout)
         mode = "front" if at_front or job._at_front else ""
-        return await self._send(job, new_job(job._record, mode=mode, max_bytes=self.space.max_job_bytes))
+        return await self._send(job, new_job(job._record, self.space.codec, mode=mode))
 
     async def _enqueue(
         self,
@@ -131,10 +131,8 @@ class Enqueuing:
         delay_ms: int = 0,
     ) -> Job[Any]:
         job, options = self._draft(func, args, kwargs, given)
-        return await self._send(
-            job,
-            new_job(job._record, mode=_mode(options), delay_ms=delay_ms, max_bytes=self.space.max_job_bytes),
-        )
+        new = new_job(job._record, self.space.codec, mode=_mode(options), delay_ms=delay_ms)
+        return await self._send(job, new)
 
     def _draft(
         self,
@@ -144,9 +142,8 @@ class Enqueuing:
         given: Mapping[str, Any],
     ) -> tuple[Job[Any], JobOptions]:
         options = check_options(given, self._default_timeout)
-        serializer = self.space.serializer
         record = draft(
-            serializer, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
+            self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
         return Job(record, self.space), options
 

@@ -9,13 +9,13 @@ from typing import Any, Generic, Self, TypeVar
 from aqueue._core.clock import Duration, now_ms, to_ms
 from aqueue._core.names import check_job_id, check_name, new_nonce
 from aqueue._core.options import JobOptions, Retry, check_options
-from aqueue._core.payload import Serializer, check_serializer, encode
 from aqueue._core.record import JobRecord
+from aqueue._core.serializers import Serializer
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import lookups, operations
 from aqueue._redis.lookups import Snapshot
 from aqueue.connection import Connection, Namespace, open_namespace
-from aqueue.draft import check_arguments, draft, encode_meta, new_job
+from aqueue.draft import check_arguments, draft, new_job
 from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, WaitTimeout
 from aqueue.result import Result, current_result, outcome_error, past_result
 from aqueue.snapshot import JobView
@@ -33,7 +33,7 @@ class Job(JobView, Generic[R_co]):
 
     def __init__(self, record: JobRecord, space: Namespace, result: bytes | None = None) -> None:
         """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
-        super().__init__(record, space.serializer, result)
+        super().__init__(record, space.codec, result)
         self._space = space
         self._token = ""
         self._at_front = False
@@ -70,15 +70,14 @@ class Job(JobView, Generic[R_co]):
             "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "priority": priority, "at_front": at_front,
         }  # fmt: skip
-        chosen = check_serializer(serializer)
+        space = open_namespace(connection, namespace=namespace, serializer=serializer)
         options: JobOptions = check_options(given)
-        record = draft(chosen, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
+        record = draft(space.codec, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
         record = record.evolve(
             created_at=now_ms(),
             queue=check_name(origin, "queue") if origin else None,
             timeout=options.timeout,  # kept also where it is the default: a queue's own must not replace it
         )
-        space = open_namespace(connection, namespace=namespace, serializer=chosen)
         job: Job[Any] = Job(record, space)
         job._at_front = at_front
         return job
@@ -147,13 +146,14 @@ class Job(JobView, Generic[R_co]):
 
     def _adopt(self, space: Namespace) -> None:
         """Make a draft belong to this namespace, with its arguments and its meta as they are now."""
-        if space.serializer is not self._serializer:
-            call = encode(space.serializer, (self.args, self.kwargs), f"the arguments of {self.func_name}")
+        is_other = space.codec != self._codec
+        if is_other:
+            call = space.codec.encode_call(self.func_name, self.args, self.kwargs)
             self._record = self._record.evolve(data=call)
-        if self._meta is not None or space.serializer is not self._serializer:
-            meta = encode_meta(space.serializer, self.meta, self.func_name) if self.meta else None
+        if self._meta is not None or is_other:
+            meta = space.codec.encode_meta(self.func_name, self.meta) if self.meta else None
             self._record = self._record.evolve(meta=meta)
-        self._serializer = space.serializer
+        self._codec = space.codec
         self._space = space
 
     async def save(self) -> Self:
@@ -168,7 +168,7 @@ class Job(JobView, Generic[R_co]):
         space = self._space
         self._adopt(space)
         queue = self.origin or "default"
-        job = new_job(self._record, mode="save", max_bytes=space.max_job_bytes)
+        job = new_job(self._record, space.codec, mode="save")
         stored = await space.client.run(operations.enqueue(space.keys, queue, [job]))
         self._stored(queue, stored.at_ms, stored.words[0])
         return self
@@ -219,7 +219,7 @@ class Job(JobView, Generic[R_co]):
             PayloadError: It cannot be encoded or is over the size limit.
         """
         space = self._space
-        raw = encode_meta(self._serializer, self.meta, self.func_name, space.max_job_bytes)
+        raw = self._codec.encode_meta(self.func_name, self.meta)
         await space.client.run(operations.amend(space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
 
@@ -291,9 +291,9 @@ class Job(JobView, Generic[R_co]):
         """How its executions ended, newest first; the last ten are kept. Two round trips."""
         space = self._space
         await self.refresh()
-        current = current_result(Snapshot(self._record, self._result), self._serializer)
+        current = current_result(Snapshot(self._record, self._result), self._codec)
         past = await space.client.read(lookups.history(space.keys, self.id))
-        earlier = [past_result(self.id, execution, self._serializer) for execution in past]
+        earlier = [past_result(self._record, execution, self._codec) for execution in past]
         return earlier if current is None else [current, *earlier]
 
     async def cancel(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name, new_nonce
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, check_timeout
-from aqueue._core.payload import Serializer
+from aqueue._core.serializers import Serializer
 from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from aqueue._core.clock import to_instant
-from aqueue._core.payload import Serializer, decode
+from aqueue._core.codec import Codec
 from aqueue._core.record import JobRecord
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis.lookups import PastExecution, Snapshot
@@ -65,11 +65,11 @@ def _instant(ms: int | None) -> datetime | None:
     return None if ms is None else to_instant(ms)
 
 
-def _value(serializer: Serializer, raw: bytes | None, job_id: str) -> Any:
-    return decode(serializer, raw, f"a result of job {job_id!r}") if raw else None
+def _value(codec: Codec, record: JobRecord, raw: bytes | None) -> Any:
+    return codec.decode_result(record, raw) if raw else None
 
 
-def current_result(snapshot: Snapshot, serializer: Serializer) -> Result | None:
+def current_result(snapshot: Snapshot, codec: Codec) -> Result | None:
     """The outcome of an ended job; None while it has not ended."""
     record = snapshot.record
     if record.status not in ENDED:
@@ -78,21 +78,21 @@ def current_result(snapshot: Snapshot, serializer: Serializer) -> Result | None:
         record.id,
         _TYPES[record.status],
         _instant(record.ended_at),
-        _value(serializer, snapshot.result, record.id),
+        _value(codec, record, snapshot.result),
         record.exc_info,
         record.worker_name,
         _instant(record.started_at),
     )
 
 
-def past_result(job_id: str, past: PastExecution, serializer: Serializer) -> Result:
+def past_result(record: JobRecord, past: PastExecution, codec: Codec) -> Result:
     """An execution that was followed by another."""
     finished = past.status == "finished"
     return Result(
-        job_id,
+        record.id,
         _TYPES[past.status],
         _instant(past.ended_at),
-        _value(serializer, past.value, job_id) if finished else None,
+        _value(codec, record, past.value) if finished else None,
         past.value.decode("utf-8", "replace") if past.value and not finished else None,
         past.worker_name,
         _instant(past.started_at),

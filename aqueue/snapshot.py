@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from aqueue._core.clock import to_instant, to_seconds
+from aqueue._core.codec import Codec
+from aqueue._core.functions import describe_call, find_function
 from aqueue._core.options import show_limit
-from aqueue._core.payload import Serializer, decode, decode_call, describe_call, find_function
 from aqueue._core.record import JobRecord
 from aqueue._core.status import JobStatus
 from aqueue._redis.lookups import Snapshot
@@ -22,11 +23,11 @@ def _instant(ms: int | None) -> datetime | None:
 class JobView:
     """What a job was when it was last read: made, fetched, refreshed or waited for."""
 
-    __slots__ = ("__weakref__", "_call", "_meta", "_record", "_result", "_serializer")
+    __slots__ = ("__weakref__", "_call", "_codec", "_meta", "_record", "_result")
 
-    def __init__(self, record: JobRecord, serializer: Serializer, result: bytes | None = None) -> None:
+    def __init__(self, record: JobRecord, codec: Codec, result: bytes | None = None) -> None:
         self._record = record
-        self._serializer = serializer
+        self._codec = codec
         self._result = result
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._meta: dict[str, Any] | None = None
@@ -86,7 +87,7 @@ class JobView:
 
     def _decoded(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._call is None:
-            self._call = decode_call(self._serializer, self._record.data, self.id)
+            self._call = self._codec.decode_call(self._record)
         return self._call
 
     @property
@@ -106,9 +107,7 @@ class JobView:
         Raises:
             PayloadError: It cannot be decoded here.
         """
-        if self._result is None:
-            return None
-        return decode(self._serializer, self._result, f"the result of job {self.id!r}")
+        return None if self._result is None else self._codec.decode_result(self._record, self._result)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -118,10 +117,7 @@ class JobView:
             PayloadError: It cannot be decoded here.
         """
         if self._meta is None:
-            raw = self._record.meta
-            self._meta = (
-                {} if raw is None else dict(decode(self._serializer, raw, f"the meta of job {self.id!r}"))
-            )
+            self._meta = self._codec.decode_meta(self._record)
         return self._meta
 
     @meta.setter

@@ -15,7 +15,6 @@ from aqueue._redis import lookups, operations
 from aqueue._redis.sync_client import SyncClient
 from aqueue.connection import Namespace
 from aqueue.current import current_job
-from aqueue.draft import encode_meta
 from aqueue.errors import NoSuchJobError
 from aqueue.jobs import Job as AsyncJob
 from aqueue.snapshot import JobView
@@ -28,7 +27,7 @@ class Job(JobView):
 
     def __init__(self, job: AsyncJob[Any], space: Namespace) -> None:
         """Use `get_current_job`."""
-        super().__init__(job._record, job._serializer, job._result)
+        super().__init__(job._record, job._codec, job._result)
         self._job = job
         self._space = space
         self._token = job._token
@@ -79,7 +78,7 @@ class Job(JobView):
             PayloadError: It cannot be encoded or is over the size limit.
         """
         client = self._client("save_meta")
-        raw = encode_meta(self._serializer, self.meta, self.func_name, self._space.max_job_bytes)
+        raw = self._codec.encode_meta(self.func_name, self.meta)
         client.run(operations.amend(self._space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
 

@@ -17,15 +17,8 @@ import anyio.to_thread
 
 from aqueue._core.clock import to_seconds
 from aqueue._core.failure import describe_exception
+from aqueue._core.functions import UnknownFunction, find_function, is_coroutine_function
 from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
-from aqueue._core.payload import (
-    Serializer,
-    UnknownFunction,
-    decode_call,
-    encode,
-    find_function,
-    is_coroutine_function,
-)
 from aqueue._core.record import JobRecord
 from aqueue.connection import Namespace
 from aqueue.current import current_job
@@ -62,7 +55,7 @@ class Executor:
             leaving: Whether the worker itself is being cancelled.
         """
         self._space = space
-        self._serializer: Serializer = space.serializer
+        self._codec = space.codec
         self._limiter = anyio.CapacityLimiter(concurrency)
         self._decided = decided
         self._over = over
@@ -125,7 +118,7 @@ class Executor:
     async def _outcome(self, execution: Execution, record: JobRecord) -> Outcome | None:
         try:
             function, is_async = self._find(record.function)
-            args, kwargs = decode_call(self._serializer, record.data, record.id)
+            args, kwargs = self._codec.decode_call(record)
         except UnknownFunction:
             return unknown_function(record)
         except BaseException as error:
@@ -192,17 +185,10 @@ class Executor:
             return self._asked_for(execution, None)
         if value is None:
             return Finished(None)
-        job_id = execution.lease.job_id
         try:
-            data = encode(self._serializer, value, f"the result of job {job_id!r}")
-            if len(data) > self._space.max_job_bytes:
-                limit = self._space.max_job_bytes
-                raise PayloadError(
-                    f"the result of job {job_id!r} has {len(data):,} bytes, more than {limit:,}"
-                )
+            return Finished(self._codec.encode_result(execution.lease.record, value))
         except PayloadError as error:
             return describe_exception(error)
-        return Finished(data)
 
     def _raised(self, execution: Execution, error: BaseException, hide: str | None = None) -> Outcome | None:
         if execution.asked is None and isinstance(error, asyncio.CancelledError) and self._leaving():

@@ -22,7 +22,7 @@ from typing import Any
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
-from aqueue._core.payload import Serializer
+from aqueue._core.serializers import Serializer
 from aqueue.connection import Connection, Namespace, open_namespace
 from aqueue.errors import SettingsError
 from aqueue.queue import Queue
@@ -203,6 +203,6 @@ def _space(
     return open_namespace(
         connection or first.connector,
         namespace=namespace or first.keys.namespace,
-        serializer=serializer or first.serializer,
-        max_job_bytes=first.max_job_bytes,
+        serializer=serializer or first.codec.serializer,
+        max_job_bytes=first.codec.max_bytes,
     )

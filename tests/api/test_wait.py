@@ -27,7 +27,7 @@ from aqueue import (
     Worker,
 )
 from aqueue._core.outcome import Finished
-from aqueue._core.payload import PICKLE
+from aqueue._core.serializers import PICKLE
 from aqueue._redis import operations
 from aqueue._redis.operations import Lookup
 from aqueue.connection import Namespace

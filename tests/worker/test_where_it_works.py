@@ -30,7 +30,7 @@ def test_what_is_not_given_comes_from_the_first_queue() -> None:
     with_namespace = Worker([queue], namespace="mine").space
 
     assert with_serializer.connector is with_namespace.connector is queue.space.connector
-    assert (with_serializer.keys.namespace, with_serializer.serializer) == ("ns", serializer)
+    assert (with_serializer.keys.namespace, with_serializer.codec.serializer) == ("ns", serializer)
     assert with_namespace.keys.namespace == "mine"
 
 

@@ -1,4 +1,4 @@
-"""A call as bytes and back: function <-> import path, arguments, results and meta <-> blobs.
+"""Function <-> import path.
 
 Imports users' modules when a path is resolved; runs nothing of theirs besides that.
 """
@@ -7,57 +7,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from types import MethodType, ModuleType
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from aqueue.errors import PayloadError, SettingsError
+from aqueue.errors import SettingsError
 
 _MAX_PATH = 500
-
-
-class Serializer(Protocol):
-    """What `serializer=` takes: any object with these two methods."""
-
-    def dumps(self, value: Any, /) -> bytes:
-        """Encode a value."""
-        ...
-
-    def loads(self, data: bytes, /) -> Any:
-        """Decode it."""
-        ...
-
-
-class PickleSerializer:
-    """The default: any picklable value. Whoever can write to Redis can run code where it is decoded."""
-
-    def dumps(self, value: Any, /) -> bytes:
-        """Encode with protocol 5, which every supported Python reads."""
-        return pickle.dumps(value, 5)
-
-    def loads(self, data: bytes, /) -> Any:
-        """Decode; runs what the data says."""
-        return pickle.loads(data)
-
-
-PICKLE = PickleSerializer()
-
-
-def check_serializer(given: Serializer | str | None) -> Serializer:
-    """The serializer itself: None and "pickle" are the default.
-
-    Raises:
-        SettingsError: It lacks `dumps` or `loads`.
-    """
-    if given is None or given == "pickle":
-        return PICKLE
-    if callable(getattr(given, "dumps", None)) and callable(getattr(given, "loads", None)):
-        assert not isinstance(given, str)
-        return given() if isinstance(given, type) else given
-    raise SettingsError(f'serializer={given!r} must be "pickle" or an object with dumps and loads')
 
 
 class UnknownFunction(LookupError):
@@ -209,58 +167,3 @@ def _shown(value: Any) -> str:
     except Exception:
         return f"<{type(value).__name__}>"
     return text if len(text) <= 100 else text[:97] + "..."
-
-
-def encode(serializer: Serializer, value: Any, what: str) -> bytes:
-    """Encode a value; `what` is named in the error.
-
-    Raises:
-        PayloadError: The serializer refused it.
-    """
-    try:
-        data = serializer.dumps(value)
-    except Exception as error:
-        raise PayloadError(f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}") from error
-    if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise PayloadError(
-            f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, not bytes"
-        )
-    return data
-
-
-def decode(serializer: Serializer, data: bytes, what: str) -> Any:
-    """Decode a blob; `what` is named in the error.
-
-    Raises:
-        PayloadError: Another serializer wrote it, a class is missing here, or it is damaged.
-    """
-    try:
-        return serializer.loads(data)
-    except Exception as error:
-        raise PayloadError(f"{what} cannot be decoded: {type(error).__name__}: {_message(error)}") from error
-
-
-def decode_call(
-    serializer: Serializer, data: bytes | None, job_id: str
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a job.
-
-    Raises:
-        PayloadError: They cannot be decoded, or are not arguments.
-    """
-    what = f"the arguments of job {job_id!r}"
-    if data is None:
-        raise PayloadError(f"{what} are missing")
-    call = decode(serializer, data, what)
-    try:
-        args, kwargs = call
-        return tuple(args), dict(kwargs)
-    except Exception as error:
-        raise PayloadError(f"{what} are not a pair of positional and keyword arguments") from error
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)[:500]
-    except Exception:
-        return "(its message cannot be shown)"

@@ -1,4 +1,4 @@
-"""A call as bytes and back: which functions can be enqueued, and what goes wrong with arguments."""
+"""Functions and their import paths: which can be enqueued, which are found."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from typing import Any
 
 import pytest
 
-from aqueue._core.payload import (
-    PICKLE,
+from aqueue._core.functions import (
     UnknownFunction,
     check_path,
-    check_serializer,
-    decode,
-    decode_call,
     describe_call,
-    encode,
     find_function,
     function_path,
     is_coroutine_function,
     split_call,
 )
-from aqueue.errors import PayloadError, SettingsError
+from aqueue.errors import SettingsError
 from tests import tasks
 
 
@@ -247,65 +242,3 @@ def test_a_call_is_described_shortly_whatever_its_arguments_do() -> None:
     assert describe_call("m.f", (1, "x"), {"b": 2}) == "m.f(1, 'x', b=2)"
     assert describe_call("m.f", (Trap(),), {}) == "m.f(<Trap>)"
     assert len(describe_call("m.f", ("x" * 10_000,), {})) < 120
-
-
-# -- arguments
-
-
-@pytest.mark.parametrize("value", [None, 5, "ä", b"\0", {"a": [1, 2]}, Counter(3)])
-def test_values_come_back(value: Any) -> None:
-    assert decode(PICKLE, encode(PICKLE, value, "it"), "it") == value
-
-
-@pytest.mark.parametrize("value", [lambda: 1, Trap(), (n for n in range(3))])
-def test_what_cannot_be_encoded_is_named(value: Any) -> None:
-    with pytest.raises(PayloadError, match="the result of 'a' cannot be encoded: "):
-        encode(PICKLE, value, "the result of 'a'")
-
-
-@pytest.mark.parametrize("data", [b"", b"garbage", b"\x80\x05", b"cno_such_module\nf\n."])
-def test_what_cannot_be_decoded_is_named(data: bytes) -> None:
-    with pytest.raises(PayloadError, match="the result of 'a' cannot be decoded: "):
-        decode(PICKLE, data, "the result of 'a'")
-
-
-def test_arguments_come_back() -> None:
-    assert decode_call(PICKLE, encode(PICKLE, ([1], {"b": 2}), "it"), "a") == ((1,), {"b": 2})
-
-
-@pytest.mark.parametrize("value", [None, 5, (1, 2, 3), ((1,), 5), ("ab", "cd"), {}])
-def test_what_is_no_pair_of_arguments_is_named(value: Any) -> None:
-    with pytest.raises(PayloadError, match="the arguments of job 'a' are not a pair"):
-        decode_call(PICKLE, encode(PICKLE, value, "it"), "a")
-
-
-def test_missing_arguments_are_named() -> None:
-    with pytest.raises(PayloadError, match="the arguments of job 'a' are missing"):
-        decode_call(PICKLE, None, "a")
-
-
-class TextSerializer:
-    def dumps(self, value: Any) -> Any:
-        return str(value)
-
-    def loads(self, data: bytes) -> Any:
-        return data
-
-
-def test_a_serializer_that_returns_no_bytes_is_told_so() -> None:
-    with pytest.raises(PayloadError, match=r"dumps\(\) of the serializer returned str, not bytes"):
-        encode(TextSerializer(), 5, "it")
-
-
-def test_a_serializer_is_an_object_a_class_or_a_name() -> None:
-    mine = TextSerializer()
-
-    assert check_serializer(None) is check_serializer("pickle") is PICKLE
-    assert check_serializer(mine) is mine
-    assert isinstance(check_serializer(TextSerializer), TextSerializer)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("given", ["yaml", 5, object(), types.SimpleNamespace(dumps=5, loads=5)])
-def test_what_is_no_serializer_is_refused(given: Any) -> None:
-    with pytest.raises(SettingsError, match="serializer="):
-        check_serializer(given)

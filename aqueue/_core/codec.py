@@ -1,0 +1,121 @@
+"""`Codec`: a job's arguments, result and meta as bytes and back, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aqueue._core.record import JobRecord
+from aqueue._core.serializers import Serializer
+from aqueue.errors import PayloadError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How the jobs of a namespace are written and read; everything that is decoded goes through here."""
+
+    serializer: Serializer
+    #: The largest job, in bytes; results and meta likewise.
+    max_bytes: int
+
+    def encode_call(self, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The arguments of a call of the function at `path`.
+
+        Raises:
+            PayloadError: They cannot be encoded.
+        """
+        return _encode(self.serializer, (args, kwargs), f"the arguments of {path}")
+
+    def decode_call(self, record: JobRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a job.
+
+        Raises:
+            PayloadError: They cannot be decoded, or are not arguments.
+        """
+        what = f"the arguments of job {record.id!r}"
+        if record.data is None:
+            raise PayloadError(f"{what} are missing")
+        call = _decode(self.serializer, record.data, what)
+        try:
+            args, kwargs = call
+            return tuple(args), dict(kwargs)
+        except Exception as error:
+            raise PayloadError(f"{what} are not a pair of positional and keyword arguments") from error
+
+    def encode_result(self, record: JobRecord, value: Any) -> bytes:
+        """What the function of a job returned.
+
+        Raises:
+            PayloadError: It cannot be encoded, or is over the size limit.
+        """
+        what = f"the result of job {record.id!r}"
+        return self._bounded(_encode(self.serializer, value, what), what)
+
+    def decode_result(self, record: JobRecord, data: bytes) -> Any:
+        """A result of a job, of its last execution or of an earlier one.
+
+        Raises:
+            PayloadError: It cannot be decoded.
+        """
+        return _decode(self.serializer, data, f"the result of job {record.id!r}")
+
+    def encode_meta(self, path: str, meta: Mapping[str, Any]) -> bytes:
+        """The meta of a job of the function at `path`.
+
+        Raises:
+            SettingsError: Not a dictionary.
+            PayloadError: It cannot be encoded, or is over the size limit.
+        """
+        if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
+        what = f"the meta of {path}"
+        return self._bounded(_encode(self.serializer, dict(meta), what), what)
+
+    def decode_meta(self, record: JobRecord) -> dict[str, Any]:
+        """The meta of a job; {} where it has none.
+
+        Raises:
+            PayloadError: It cannot be decoded, or is no dictionary.
+        """
+        if record.meta is None:
+            return {}
+        what = f"the meta of job {record.id!r}"
+        meta = _decode(self.serializer, record.meta, what)
+        try:
+            return dict(meta)
+        except Exception as error:
+            raise PayloadError(f"{what} is not a dictionary") from error
+
+    def _bounded(self, data: bytes, what: str) -> bytes:
+        if len(data) > self.max_bytes:
+            raise PayloadError(f"{what} has {len(data):,} bytes, more than the {self.max_bytes:,} allowed")
+        return data
+
+
+def _encode(serializer: Serializer, value: Any, what: str) -> bytes:
+    """Encode a value; `what` is named in the error."""
+    try:
+        data = serializer.dumps(value)
+    except Exception as error:
+        raise PayloadError(f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}") from error
+    if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise PayloadError(
+            f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, not bytes"
+        )
+    return data
+
+
+def _decode(serializer: Serializer, data: bytes, what: str) -> Any:
+    """Decode a blob; `what` is named in the error."""
+    try:
+        return serializer.loads(data)
+    except Exception as error:
+        raise PayloadError(f"{what} cannot be decoded: {type(error).__name__}: {_message(error)}") from error
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:500]
+    except Exception:
+        return "(its message cannot be shown)"
