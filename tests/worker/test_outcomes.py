@@ -78,7 +78,7 @@ async def test_a_result_over_the_size_limit_fails_the_job_without_retry(url: str
     queue = Queue("small", connection=url, max_job_bytes=1_000)
     job = await run(queue, jobs.give_bytes, 2_000, retry=1)
 
-    assert "bytes, more than 1,000" in await last_line(job)
+    assert "bytes, more than the 1,000 allowed" in await last_line(job)
     assert job.retries_left == 1
 
 
