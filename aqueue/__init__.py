@@ -26,6 +26,7 @@ from aqueue.errors import (
 )
 from aqueue.failed import FailedQueue, get_failed_queue
 from aqueue.jobs import Job
+from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
 from aqueue.result import Result
 from aqueue.worker.worker import Worker
@@ -44,6 +45,7 @@ __all__ = [
     "JobError",
     "JobExpired",
     "JobFailed",
+    "JobMiddleware",
     "JobStatus",
     "JobStopped",
     "JobTimeout",

@@ -25,11 +25,13 @@ R_co = TypeVar("R_co", covariant=True)
 #: Jobs per pipeline of `fetch_many`.
 FETCH_CHUNK = 1_000
 
+_NO_STATE: Any = object()
+
 
 class Job(JobView, Generic[R_co]):
     """A job, as the program that enqueued, fetched or runs it sees it."""
 
-    __slots__ = ("_at_front", "_space", "_token")
+    __slots__ = ("_at_front", "_space", "_state", "_token")
 
     def __init__(self, record: JobRecord, space: Namespace, result: bytes | None = None) -> None:
         """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
@@ -37,6 +39,7 @@ class Job(JobView, Generic[R_co]):
         self._space = space
         self._token = ""
         self._at_front = False
+        self._state: Any = _NO_STATE
 
     @classmethod
     def create(
@@ -138,6 +141,20 @@ class Job(JobView, Generic[R_co]):
         if not self._is_draft:
             raise InvalidJobOperation(self.id, verb="move", status=self.status)
         self._record = self._record.evolve(queue=check_name(name, "queue"))
+
+    @property
+    def state(self) -> Any:
+        """What the worker's lifespan yielded, None without one: shared by all jobs of the worker's process.
+
+        Raises:
+            RuntimeError: This is not the job that runs here, or it runs in a child process.
+        """
+        if self._state is _NO_STATE:
+            raise RuntimeError(
+                f"job {self.id!r} has no state here: what a worker's lifespan opened is seen through "
+                "get_current_job() by jobs that run in the worker's own process, as coroutine or in a thread"
+            )
+        return self._state
 
     @property
     def _is_draft(self) -> bool:

@@ -41,6 +41,11 @@ class Job(JobView):
     def meta(self, value: dict[str, Any]) -> None:
         self._job.meta = value
 
+    @property
+    def state(self) -> Any:
+        """What the worker's lifespan yielded; see `aqueue.Job.state`."""
+        return self._job.state
+
     def _client(self, method: str) -> SyncClient:
         refuse_in_coroutine(f"await get_current_job().{method}()")
         return self._space.connector.sync_client()

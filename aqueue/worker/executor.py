@@ -8,8 +8,9 @@ in a context of its own, ended by edge cancellation: under an anyio scope a job'
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -24,7 +25,10 @@ from aqueue.connection import Namespace
 from aqueue.current import current_job
 from aqueue.errors import JobTimeout, PayloadError
 from aqueue.jobs import Job
+from aqueue.middleware import around
+from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.running import Ask, Execution
+from aqueue.worker.settings import WorkerSettings
 
 #: Waits before an unknown function is tried by another worker, seconds; the last one repeats.
 MISS_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
@@ -41,7 +45,8 @@ class Executor:
     def __init__(
         self,
         space: Namespace,
-        concurrency: int,
+        settings: WorkerSettings,
+        lifespan: Lifespan,
         *,
         decided: Callable[[Execution, Outcome | None], None],
         over: Callable[[Execution], None],
@@ -56,7 +61,9 @@ class Executor:
         """
         self._space = space
         self._codec = space.codec
-        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._limiter = anyio.CapacityLimiter(settings.concurrency)
+        self._middleware = settings.middleware
+        self._lifespan = lifespan
         self._decided = decided
         self._over = over
         self._leaving = leaving
@@ -101,9 +108,10 @@ class Executor:
         record = execution.lease.record
         job: Job[Any] = Job(record, self._space)
         job._token = execution.lease.token
+        job._state = self._lifespan.state
         current_job.set(job)
         try:
-            outcome = await self._outcome(execution, record)
+            outcome = await self._outcome(execution, job, record)
         except BaseException as error:  # also a cancellation between two steps of ours
             outcome = self._raised(execution, error)
         self._decide(execution, outcome)
@@ -115,7 +123,7 @@ class Executor:
             execution.is_over = True
             self._over(execution)
 
-    async def _outcome(self, execution: Execution, record: JobRecord) -> Outcome | None:
+    async def _outcome(self, execution: Execution, job: Job[Any], record: JobRecord) -> Outcome | None:
         try:
             function, is_async = self._find(record.function)
             args, kwargs = self._codec.decode_call(record)
@@ -124,10 +132,11 @@ class Executor:
         except BaseException as error:
             return describe_exception(error)
         try:
-            if is_async:
-                value = await function(*args, **kwargs)
+            if self._middleware:
+                call = functools.partial(self._call, execution, function, is_async, args, kwargs)
+                value = await around(self._middleware, job, once(execution, call))
             else:
-                value = await self._in_thread(execution, function, args, kwargs)
+                value = await self._call(execution, function, is_async, args, kwargs)
         except BaseException as error:
             return self._raised(execution, error, hide=__file__)
         return self._returned(execution, value)
@@ -138,6 +147,19 @@ class Executor:
             function = find_function(path)
             found = self._functions[path] = function, is_coroutine_function(function)
         return found
+
+    def _call(
+        self,
+        execution: Execution,
+        function: Callable[..., Any],
+        is_async: bool,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Awaitable[Any]:
+        """Call the function; no coroutine, which would cost each job a step of its own."""
+        if is_async:
+            return function(*args, **kwargs)  # type: ignore[no-any-return]
+        return self._in_thread(execution, function, args, kwargs)
 
     async def _in_thread(
         self,
@@ -219,6 +241,27 @@ def _tell(
         loop.call_soon_threadsafe(function, execution)
     except RuntimeError:
         pass  # the loop is closed: nobody counts zombies any more
+
+
+def once(execution: Execution, call: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    """What the innermost middleware calls to run the job.
+
+    A second time is refused, since a thread of the first may still run; so is running what was asked to end.
+    """
+    is_called = False
+
+    def call_next() -> Awaitable[Any]:
+        nonlocal is_called
+        if is_called:
+            raise RuntimeError(
+                "call_next() has run the job already: to run a job again, enqueue it with retry=..."
+            )
+        if execution.asked is not None:
+            raise asyncio.CancelledError(_MESSAGES[execution.asked])
+        is_called = True
+        return call()
+
+    return call_next
 
 
 def unknown_function(record: JobRecord) -> Outcome:

@@ -23,6 +23,7 @@ from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
 from aqueue.worker.heartbeat import Heartbeat, News
+from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.maintenance import Maintenance
 from aqueue.worker.report import report
 from aqueue.worker.running import Ask, Execution, Running
@@ -58,10 +59,13 @@ class Identity:
 class Run:
     """One call of `work`: its services and the way they end."""
 
-    def __init__(self, space: Namespace, settings: WorkerSettings, me: Identity, limits: RunLimits) -> None:
+    def __init__(
+        self, space: Namespace, settings: WorkerSettings, me: Identity, limits: RunLimits, lifespan: Lifespan
+    ) -> None:
         self._space = space
         self._settings = settings
         self._me = me
+        self.lifespan = lifespan
         self._started_at = now_ms()
         self._task: asyncio.Task[Any] | None = None
         #: Something has changed that a drain may wait for.
@@ -71,11 +75,7 @@ class Run:
         #: Whether the grace is skipped.
         self.is_forced = False
         self._executor = Executor(
-            self._space,
-            self._settings.concurrency,
-            decided=self._decided,
-            over=self._free,
-            leaving=self._is_cancelled,
+            space, settings, lifespan, decided=self._decided, over=self._free, leaving=self._is_cancelled
         )
         self._deadlines = Deadlines(self.running, self._deadline_passed)
         self._settler = Settler(self._space, self._settled)
@@ -104,6 +104,7 @@ class Run:
         self._stopping.set()
         self._progress.set()
         self._fetcher.stop()
+        self.lifespan.stop()
 
     def signaled(self, number: int) -> None:
         """The first signal stops, the second skips the grace."""
@@ -117,6 +118,7 @@ class Run:
     def _force(self) -> None:
         self.is_forced = True
         self._progress.set()
+        self.lifespan.force()
 
     async def work(self, ready: asyncio.Future[None] | None) -> bool:
         """Run the services until the fetcher ends, then drain. `ready` is done when jobs are being served."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from aqueue._core.clock import Duration, to_ms
 from aqueue._core.names import check_integer
 from aqueue._core.options import check_timeout
 from aqueue.errors import SettingsError
+from aqueue.middleware import JobMiddleware, check_middleware
+from aqueue.worker.lifespan import Opener, check_lifespan
 
 MAX_CONCURRENCY = 10_000
 MAX_JOBS = 10**15
@@ -27,6 +32,10 @@ class WorkerSettings:
     grace: float
     #: Timeout of jobs that were enqueued without one, milliseconds; None: 180 s.
     default_timeout: int | None = None
+    #: Opens what its jobs share.
+    lifespan: Opener | None = None
+    #: Around each execution, the first outermost.
+    middleware: Sequence[JobMiddleware] = ()
     #: After a cancellation, a job may clean up this long.
     cleanup: float = 5.0
     #: After that, this long for settling what is left while Redis is away; with the last beat and the
@@ -50,7 +59,13 @@ class WorkerSettings:
 
 
 def check_settings(
-    *, concurrency: int, lease: Duration, grace: Duration, default_timeout: Duration | None = None
+    *,
+    concurrency: int,
+    lease: Duration,
+    grace: Duration,
+    default_timeout: Duration | None = None,
+    lifespan: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
+    middleware: Iterable[JobMiddleware] = (),
 ) -> WorkerSettings:
     """The settings of a worker.
 
@@ -66,6 +81,8 @@ def check_settings(
         lease=lease_ms / 1000,
         grace=to_ms(grace, "grace", zero=True) / 1000,
         default_timeout=check_timeout(default_timeout),
+        lifespan=check_lifespan(lifespan),
+        middleware=check_middleware(middleware, "job"),
     )
 
 

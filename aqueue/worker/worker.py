@@ -14,18 +14,21 @@ its queue. A second signal skips the grace. A kill at any point is safe: the lea
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
 from aqueue._core.serializers import Serializer
 from aqueue.connection import Connection, Namespace, open_namespace
 from aqueue.errors import SettingsError
+from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
+from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.run import Identity, Run
 from aqueue.worker.settings import RunLimits, check_limits, check_settings
 from aqueue.worker.signals import restored_signals
@@ -48,6 +51,8 @@ class Worker:
         default_timeout: Duration | None = None,
         namespace: str | None = None,
         serializer: Serializer | str | None = None,
+        lifespan: LifespanFunction | None = None,
+        middleware: Iterable[JobMiddleware] = (),
     ) -> None:
         """Make a worker; no I/O.
 
@@ -60,6 +65,10 @@ class Worker:
                 all workers of a namespace, which judge by it whether Redis or a worker was away.
             grace: After SIGTERM, running jobs may go on this long.
             default_timeout: How long jobs may run that were enqueued without a timeout; 180 s, -1: no limit.
+            lifespan: Opens what the jobs share, before the first of them, and closes it after the last; jobs
+                see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
+                decorated with `contextlib.asynccontextmanager`.
+            middleware: Around the execution of each job, the first outermost: `async def mw(job, call_next)`.
 
         Raises:
             SettingsError: A value that cannot be used.
@@ -73,7 +82,12 @@ class Worker:
         label = worker_id if name is None else check_name(name, "worker")
         self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
         self.settings = check_settings(
-            concurrency=concurrency, lease=lease, grace=grace, default_timeout=default_timeout
+            concurrency=concurrency,
+            lease=lease,
+            grace=grace,
+            default_timeout=default_timeout,
+            lifespan=lifespan,
+            middleware=middleware,
         )
         #: The last call of `work`, over or not.
         self._run: Run | None = None
@@ -124,6 +138,7 @@ class Worker:
         Raises:
             QueueUnavailable: Redis could not be reached at the start. Later outages are waited out.
             SettingsError: A limit that cannot be used.
+            Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
         return await self._work(check_limits(burst, max_jobs, max_idle_time), handle_signals=True)
 
@@ -164,19 +179,32 @@ class Worker:
         """Whether a second signal ended the last `work()`."""
         return self._run is not None and self._run.is_forced
 
+    @property
+    def lifespan_error(self) -> Exception | None:
+        """What the lifespan raised in the last `work()`."""
+        return None if self._run is None else self._run.lifespan.error
+
     async def _work(
         self, limits: RunLimits, *, handle_signals: bool, ready: asyncio.Future[None] | None = None
     ) -> bool:
         if self._is_working:
             raise SettingsError(f"worker {self.name!r} works already; make another one")
         self._is_working = True
-        self._run = run = Run(self.space, self.settings, self._me, limits)
+        opener = self.settings.lifespan
+        lifespan = Lifespan(None if opener is None else functools.partial(opener, self))
+        self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
             await self.space.client.ping()
             with restored_signals(run.signaled if handle_signals else None):
-                return await run.work(ready)
+                return await lifespan.around(functools.partial(run.work, ready))
         finally:
             self._is_working = False
+
+
+#: What `lifespan=` takes.
+LifespanFunction: TypeAlias = (
+    Callable[[Worker], AbstractAsyncContextManager[Any]] | Callable[[], AbstractAsyncContextManager[Any]]
+)
 
 
 def _space(
