@@ -1,71 +1,28 @@
-"""RQ reborn asyncio-native: a job queue on Redis or Valkey that never loses a job."""
+"""RQ reborn asyncio-native: a job queue on Redis or Valkey that never loses a job.
 
-from aqueue._core.options import Retry
-from aqueue._core.status import JobStatus
-from aqueue.connection import pop_connection, push_connection, use_connection
-from aqueue.current import cancel_job, get_current_job, requeue_job
-from aqueue.errors import (
-    AqueueError,
-    BadSignature,
-    DuplicateJobError,
-    EnqueueUncertain,
-    InvalidJobOperation,
-    JobCanceled,
-    JobError,
-    JobExpired,
-    JobFailed,
-    JobStopped,
-    JobTimeout,
-    LeaseLost,
-    NoSuchJobError,
-    PayloadError,
-    QueueFull,
-    QueueUnavailable,
-    SettingsError,
-    WaitTimeout,
-)
-from aqueue.failed import FailedQueue, get_failed_queue
-from aqueue.jobs import Job
-from aqueue.middleware import JobMiddleware
-from aqueue.queue import Queue
-from aqueue.result import Result
-from aqueue.worker.worker import Worker
+The public names stand in `aqueue._exports`, and all are loaded at the first use of one. pytest imports
+`aqueue.pytest_plugin`, and this file with it, in every run of an environment that has aqueue: loading
+everything there would more than double the time that pytest itself takes to start.
+"""
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AqueueError",
-    "BadSignature",
-    "DuplicateJobError",
-    "EnqueueUncertain",
-    "FailedQueue",
-    "InvalidJobOperation",
-    "Job",
-    "JobCanceled",
-    "JobError",
-    "JobExpired",
-    "JobFailed",
-    "JobMiddleware",
-    "JobStatus",
-    "JobStopped",
-    "JobTimeout",
-    "LeaseLost",
-    "NoSuchJobError",
-    "PayloadError",
-    "Queue",
-    "QueueFull",
-    "QueueUnavailable",
-    "Result",
-    "Retry",
-    "SettingsError",
-    "WaitTimeout",
-    "Worker",
-    "__version__",
-    "cancel_job",
-    "get_current_job",
-    "get_failed_queue",
-    "pop_connection",
-    "push_connection",
-    "requeue_job",
-    "use_connection",
-]
+if TYPE_CHECKING:
+    from aqueue._exports import *
+    from aqueue._exports import __all__ as __all__
+    from aqueue._exports import __version__ as __version__
+else:
+    import importlib
+
+    def __getattr__(name):
+        """Load what `import aqueue` promises (PEP 562), unless it is something private that is looked for."""
+        if not name.startswith("_") or name in ("__all__", "__version__"):
+            exports = importlib.import_module("aqueue._exports")
+            globals().update({public: getattr(exports, public) for public in exports.__all__})
+            globals()["__all__"] = exports.__all__
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__getattr__("__all__")})
