@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from aqueue import __version__
+from aqueue.cli import enqueue_options as new
 from aqueue.cli import worker_options as given
 from aqueue.cli.ending import finish
+from aqueue.cli.enqueue import enqueue as run_enqueue
 from aqueue.cli.ids import CANCEL, DELETE, STOP, end_jobs
 from aqueue.cli.info import InfoOptions
 from aqueue.cli.info import info as run_info
@@ -76,6 +78,49 @@ def worker(
         verbose=verbose, quiet=quiet,
     )  # fmt: skip
     finish(work(options))
+
+
+@app.command()
+def enqueue(
+    function: new.Function,
+    arguments: new.Arguments = None,
+    queue: new.QueueName = "default",
+    url: Url = None,
+    namespace: NamespaceName = None,
+    timeout: new.JobTimeout = None,
+    result_ttl: new.ResultTtl = None,
+    ttl: new.Ttl = None,
+    failure_ttl: new.FailureTtl = None,
+    description: new.Description = None,
+    job_id: new.JobId = None,
+    at_front: new.AtFront = False,
+    priority: new.Priority = 0,
+    retry_max: new.RetryMax = 0,
+    retry_interval: new.RetryInterval = None,
+    in_: new.In = None,
+    at: new.At = None,
+    wait: new.Wait = False,
+    path: new.Paths = None,
+    depends_on: new.DependsOn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue a call of a function, and print the job's id.
+
+    A worker has to know the function; this program need not.
+
+    Exit codes: 0 enqueued, 1 it was refused, or with --wait did not finish, 2 wrong usage, 4 Redis cannot
+    be reached, 78 it refuses the credentials.
+    """
+    job = {
+        "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
+        "description": description, "at_front": at_front, "priority": priority,
+    }  # fmt: skip
+    options = new.EnqueueOptions(
+        function=function, arguments=arguments or [], target=Target(url, namespace), queue=queue,
+        job_id=job_id, job=job, retry_max=retry_max, retry_intervals=retry_interval or [], delay=in_, when=at,
+        wait=wait, paths=path or [], depends_on=depends_on or [], as_json=as_json,
+    )  # fmt: skip
+    finish(run_enqueue(options))
 
 
 @app.command()

@@ -33,14 +33,17 @@ def complain(message: str) -> None:
 
 def finish(command: Coroutine[Any, Any, int]) -> NoReturn:
     """Run a command to its end and exit with its code."""
-    raise typer.Exit(_run(command))
-
-
-def _run(command: Coroutine[Any, Any, int]) -> int:
     try:
-        return asyncio.run(command)
+        code = asyncio.run(outcome(command))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+async def outcome(command: Coroutine[Any, Any, int]) -> int:
+    """The exit code of a command, also of one that raises: that is told here."""
+    try:
+        return await command
     except (AqueueError, ServerError) as error:
         code, message = _judge(error)
         complain(message)

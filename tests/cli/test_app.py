@@ -18,7 +18,7 @@ from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, Setting
 from tests.cli.conftest import PLAIN, Invoke
 
 COMMANDS = (
-    "worker", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume", "info", "demo",
+    "worker", "enqueue", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume", "info", "demo",
 )  # fmt: skip
 
 
