@@ -18,10 +18,13 @@ AqueueError
     ├── JobCanceled                  the job was canceled
     │   └── JobStopped               it was stopped while it ran
     └── JobExpired                   its ttl passed before a worker could start it
+
+JobInterrupted (CancelledError)      raised inside a job that was asked to end; it is no AqueueError
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -203,3 +206,18 @@ class JobExpired(JobError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id, f"job {job_id!r} expired: its ttl passed before a worker could start it")
+
+
+class JobInterrupted(asyncio.CancelledError):
+    """Raised inside a job that was asked to end, by `raise_if_stopped` or in its child process.
+
+    A cancellation as asyncio knows it, so that `except Exception` lets it pass. It ends the code; the outcome
+    is what was asked for, whatever the code does.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id!r} was asked to end: {reason}")
+        #: The job that this code ran for.
+        self.job_id = job_id
+        #: "timeout", "stop", "cancel", "shutdown" or "lost".
+        self.reason = reason

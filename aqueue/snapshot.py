@@ -13,7 +13,7 @@ from aqueue._core.options import show_limit
 from aqueue._core.record import JobRecord
 from aqueue._core.status import JobStatus
 from aqueue._redis.lookups import Snapshot
-from aqueue.errors import PayloadError
+from aqueue.errors import JobInterrupted, PayloadError
 
 
 def _instant(ms: int | None) -> datetime | None:
@@ -23,7 +23,7 @@ def _instant(ms: int | None) -> datetime | None:
 class JobView:
     """What a job was when it was last read: made, fetched, refreshed or waited for."""
 
-    __slots__ = ("__weakref__", "_call", "_codec", "_meta", "_record", "_result")
+    __slots__ = ("__weakref__", "_asked", "_call", "_codec", "_meta", "_record", "_result")
 
     def __init__(self, record: JobRecord, codec: Codec, result: bytes | None = None) -> None:
         self._record = record
@@ -31,6 +31,8 @@ class JobView:
         self._result = result
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._meta: dict[str, Any] | None = None
+        #: Set where it runs: why it is to end before its time.
+        self._asked: Callable[[], str | None] | None = None
 
     def _renew(self, snapshot: Snapshot) -> None:
         """Take over what a read found."""
@@ -188,6 +190,19 @@ class JobView:
     def retries_left(self) -> int | None:
         """Retries that are left; None without Retry."""
         return self._record.retries_left
+
+    def raise_if_stopped(self) -> None:
+        """End this execution here if it was asked to end: for code that nothing else interrupts.
+
+        For the current job, in coroutines, threads and child processes; any other handle never raises.
+
+        Raises:
+            JobInterrupted: Its timeout has passed, it was stopped or canceled, its lease was lost, or the
+                worker shuts down and the grace is over. Clean up and let it pass.
+        """
+        reason = None if self._asked is None else self._asked()
+        if reason is not None:
+            raise JobInterrupted(self.id, reason)
 
     @property
     def is_queued(self) -> bool:

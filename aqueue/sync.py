@@ -31,6 +31,7 @@ class Job(JobView):
         self._job = job
         self._space = space
         self._token = job._token
+        self._asked = job._asked
 
     @property
     def meta(self) -> dict[str, Any]:

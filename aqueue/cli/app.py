@@ -58,6 +58,7 @@ def worker(
     name: given.Name = None,
     lease: given.Lease = "30",
     grace: given.Grace = "25",
+    max_zombies: given.MaxZombies = None,
     max_jobs: given.MaxJobs = None,
     max_idle_time: given.MaxIdleTime = None,
     path: given.Paths = None,
@@ -69,13 +70,13 @@ def worker(
     The first SIGTERM or Ctrl-C stops it gently, the second cancels the running jobs; jobs that have not
     ended go back to their queue. A TIME is in seconds, or like 3m and 1h30m.
 
-    Exit codes: 0 drained, 2 wrong usage, 4 Redis cannot be reached, 78 it refuses the credentials,
-    130 ended by a second signal.
+    Exit codes: 0 drained, 2 wrong usage, 4 Redis cannot be reached, 75 start another one in its place,
+    78 Redis refuses the credentials, 130 ended by a second signal.
     """
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
-        lease=lease, grace=grace, max_jobs=max_jobs, max_idle_time=max_idle_time, paths=path or ["."],
-        verbose=verbose, quiet=quiet,
+        lease=lease, grace=grace, max_zombies=max_zombies, max_jobs=max_jobs, max_idle_time=max_idle_time,
+        paths=path or ["."], verbose=verbose, quiet=quiet,
     )  # fmt: skip
     finish(work(options))
 

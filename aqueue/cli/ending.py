@@ -18,6 +18,8 @@ FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
 UNREACHABLE = 4
+#: The process cannot go on as it is: start another one in its place.
+RESTART = 75
 REFUSED = 78
 INTERRUPTED = 130
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from aqueue import __version__
-from aqueue.cli.ending import FAILED, INTERRUPTED, OK
+from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.worker_options import WorkerOptions
 from aqueue.errors import SettingsError
@@ -34,13 +34,19 @@ async def work(options: WorkerOptions) -> int:
         try:
             await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
             logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
-            code = INTERRUPTED if worker.was_forced else OK
+            code = _code(worker)
         finally:
             if worker.has_zombies:  # their threads would keep the process
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
     return code
+
+
+def _code(worker: Worker) -> int:
+    if worker.was_forced:
+        return INTERRUPTED
+    return OK if worker.restart_reason is None else RESTART
 
 
 def _make(options: WorkerOptions) -> Worker:
@@ -52,6 +58,7 @@ def _make(options: WorkerOptions) -> Worker:
         concurrency=options.concurrency,
         lease=options.lease,
         grace=options.grace,
+        max_zombies=options.max_zombies,
         namespace=options.target.namespace,
     )
 

@@ -24,6 +24,10 @@ Lease: TypeAlias = Annotated[
 Grace: TypeAlias = Annotated[
     str, Option(metavar="TIME", help="After SIGTERM or Ctrl-C, running jobs may go on so long.")
 ]
+MaxZombies: TypeAlias = Annotated[
+    int | None,
+    Option(metavar="N", help="End when more jobs were given up but run on. Default: half of --concurrency."),
+]
 MaxJobs: TypeAlias = Annotated[int | None, Option(metavar="N", help="End after so many jobs.")]
 MaxIdleTime: TypeAlias = Annotated[
     str | None, Option(metavar="TIME", help="End after so long without a job.")
@@ -49,6 +53,7 @@ class WorkerOptions:
     name: str | None
     lease: str
     grace: str
+    max_zombies: int | None
     max_jobs: int | None
     max_idle_time: str | None
     paths: Sequence[str]

@@ -18,14 +18,15 @@ import anyio.to_thread
 
 from aqueue._core.clock import to_seconds
 from aqueue._core.failure import describe_exception
-from aqueue._core.functions import UnknownFunction, find_function, is_coroutine_function
-from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
+from aqueue._core.functions import UnknownFunction
+from aqueue._core.outcome import Canceled, Failed, Lease, Outcome, Released, Retried, Stopped
 from aqueue._core.record import JobRecord
 from aqueue.connection import Namespace
 from aqueue.current import current_job
-from aqueue.errors import JobTimeout, PayloadError
+from aqueue.errors import JobTimeout
 from aqueue.jobs import Job
 from aqueue.middleware import around
+from aqueue.worker.calling import Calls
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.running import Ask, Execution
 from aqueue.worker.settings import WorkerSettings
@@ -50,6 +51,7 @@ class Executor:
         *,
         decided: Callable[[Execution, Outcome | None], None],
         over: Callable[[Execution], None],
+        outlived: Callable[[Execution], None],
         leaving: Callable[[], bool],
     ) -> None:
         """Make an executor.
@@ -57,17 +59,18 @@ class Executor:
         Args:
             decided: Called once per execution with its outcome; None: nothing is to be recorded.
             over: Called when its code runs no more, maybe later than `decided`, maybe before.
+            outlived: Called when an execution was given up and its code runs on.
             leaving: Whether the worker itself is being cancelled.
         """
         self._space = space
-        self._codec = space.codec
+        self._calls = Calls(space.codec)
         self._limiter = anyio.CapacityLimiter(settings.concurrency)
         self._middleware = settings.middleware
         self._lifespan = lifespan
         self._decided = decided
         self._over = over
+        self._outlived = outlived
         self._leaving = leaving
-        self._functions: dict[str, tuple[Callable[..., Any], bool]] = {}
 
     def start(self, lease: Lease) -> Execution:
         """Start a task for the lease."""
@@ -97,6 +100,7 @@ class Executor:
         """Decide the outcome although the code still runs: it was asked to end and has not."""
         self.cancel(execution)
         self._decide(execution, self._asked_for(execution, None) or Released())
+        self._outlived(execution)
 
     def _decide(self, execution: Execution, outcome: Outcome | None) -> None:
         if not execution.is_decided:
@@ -109,6 +113,7 @@ class Executor:
         job: Job[Any] = Job(record, self._space)
         job._token = execution.lease.token
         job._state = self._lifespan.state
+        job._asked = execution.why
         current_job.set(job)
         try:
             outcome = await self._outcome(execution, job, record)
@@ -117,6 +122,8 @@ class Executor:
         self._decide(execution, outcome)
         if execution.thread is None or self._thread_is_over(execution):
             self._end(execution)
+        else:
+            self._outlived(execution)
 
     def _end(self, execution: Execution) -> None:
         if not execution.is_over:
@@ -125,8 +132,7 @@ class Executor:
 
     async def _outcome(self, execution: Execution, job: Job[Any], record: JobRecord) -> Outcome | None:
         try:
-            function, is_async = self._find(record.function)
-            args, kwargs = self._codec.decode_call(record)
+            function, is_async, args, kwargs = self._calls.prepare(record)
         except UnknownFunction:
             return unknown_function(record)
         except BaseException as error:
@@ -140,13 +146,6 @@ class Executor:
         except BaseException as error:
             return self._raised(execution, error, hide=__file__)
         return self._returned(execution, value)
-
-    def _find(self, path: str) -> tuple[Callable[..., Any], bool]:
-        found = self._functions.get(path)
-        if found is None:
-            function = find_function(path)
-            found = self._functions[path] = function, is_coroutine_function(function)
-        return found
 
     def _call(
         self,
@@ -205,12 +204,7 @@ class Executor:
         """The outcome of a return; what was asked for before counts more, but not a shutdown."""
         if execution.asked is not None and execution.asked is not Ask.SHUTDOWN:
             return self._asked_for(execution, None)
-        if value is None:
-            return Finished(None)
-        try:
-            return Finished(self._codec.encode_result(execution.lease.record, value))
-        except PayloadError as error:
-            return describe_exception(error)
+        return self._calls.finished(execution.lease.record, value)
 
     def _raised(self, execution: Execution, error: BaseException, hide: str | None = None) -> Outcome | None:
         if execution.asked is None and isinstance(error, asyncio.CancelledError) and self._leaving():

@@ -30,6 +30,7 @@ from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 from aqueue.worker.settler import Settler
 from aqueue.worker.shield import finish
+from aqueue.worker.zombies import Zombies
 
 logger = logging.getLogger("aqueue.worker")
 
@@ -74,29 +75,30 @@ class Run:
         self.running = Running()
         #: Whether the grace is skipped.
         self.is_forced = False
+        #: Why another process should take this one's place.
+        self.restart_reason: str | None = None
+        self._zombies = Zombies(settings.max_zombies, settings.cleanup, self._ask_to_restart)
         self._executor = Executor(
-            space, settings, lifespan, decided=self._decided, over=self._free, leaving=self._is_cancelled
+            space,
+            settings,
+            lifespan,
+            decided=self._decided,
+            over=self._free,
+            outlived=self._zombies.notice,
+            leaving=self._is_cancelled,
         )
         self._deadlines = Deadlines(self.running, self._deadline_passed)
         self._settler = Settler(self._space, self._settled)
         self._fetcher = Fetcher(
-            self._space,
-            me.queues,
-            self._settings,
-            limits,
+            space, me.queues, settings, limits,
             worker_id=me.id,
             name=me.name,
             start=self._start,
             taken=self.running.__len__,
             busy=lambda: bool(self.running.unsettled),
-        )
+        )  # fmt: skip
         self._heartbeat = Heartbeat(
-            self._space,
-            self._settings,
-            me.id,
-            leases=self.running.leases,
-            facts=self._facts,
-            heard=self._heard,
+            space, settings, me.id, leases=self.running.leases, facts=self._facts, heard=self._heard
         )
 
     def ask_to_stop(self) -> None:
@@ -113,6 +115,13 @@ class Run:
             self._force()
         else:
             logger.info("signal %d: no new jobs, running ones have %g s", number, self._settings.grace)
+            self.ask_to_stop()
+
+    def _ask_to_restart(self, reason: str) -> None:
+        """Drain as after a signal, and say why a new process is needed."""
+        if not self._stopping.is_set():
+            logger.error("worker %s drains, and its process must be replaced: %s", self._me.name, reason)
+            self.restart_reason = reason
             self.ask_to_stop()
 
     def _force(self) -> None:
@@ -145,6 +154,7 @@ class Run:
                     services.cancel_scope.cancel()
         finally:
             self._deadlines.stop()
+            self._zombies.stop()
             client.subscriber.unsubscribe(commands)
             client.workers -= 1
             await finish(self._leave())
@@ -308,6 +318,7 @@ class Run:
             "lease": self._settings.lease_ms,
             "state": "stopping" if self._stopping.is_set() else "busy" if len(self.running) else "idle",
             "running": len(self.running),
+            "zombies": len(self.running.zombies),
             "finished": self._me.finished,
             "failed": self._me.failed,
             "started_at": self._started_at,

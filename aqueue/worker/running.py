@@ -58,6 +58,10 @@ class Execution:
         """Whether the lease is still needed."""
         return not self.is_settled and self.asked is not Ask.LOST
 
+    def why(self) -> str | None:
+        """Why it is to end before its time; None: it is not."""
+        return None if self.asked is None else self.asked.value
+
 
 class Running:
     """The executions of a worker, by job and token: a lost job that was claimed again may run twice."""

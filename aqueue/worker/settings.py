@@ -30,6 +30,8 @@ class WorkerSettings:
     lease: float
     #: After SIGTERM, running jobs may go on this long.
     grace: float
+    #: With more executions than this that were given up but run on, it drains to be replaced.
+    max_zombies: int
     #: Timeout of jobs that were enqueued without one, milliseconds; None: 180 s.
     default_timeout: int | None = None
     #: Opens what its jobs share.
@@ -63,6 +65,7 @@ def check_settings(
     concurrency: int,
     lease: Duration,
     grace: Duration,
+    max_zombies: int | None = None,
     default_timeout: Duration | None = None,
     lifespan: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
     middleware: Iterable[JobMiddleware] = (),
@@ -76,10 +79,13 @@ def check_settings(
     lease_ms = to_ms(lease, "lease")
     if lease_ms < SHORTEST_LEASE_MS:
         raise SettingsError(f"lease={lease!r} must be at least {SHORTEST_LEASE_MS // 1000} s")
+    if max_zombies is None:
+        max_zombies = max(1, concurrency // 2)
     return WorkerSettings(
         concurrency=concurrency,
         lease=lease_ms / 1000,
         grace=to_ms(grace, "grace", zero=True) / 1000,
+        max_zombies=check_integer(max_zombies, "max_zombies", 0, MAX_CONCURRENCY),
         default_timeout=check_timeout(default_timeout),
         lifespan=check_lifespan(lifespan),
         middleware=check_middleware(middleware, "job"),

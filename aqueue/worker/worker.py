@@ -49,6 +49,7 @@ class Worker:
         lease: Duration = 30,
         grace: Duration = 25,
         default_timeout: Duration | None = None,
+        max_zombies: int | None = None,
         namespace: str | None = None,
         serializer: Serializer | str | None = None,
         lifespan: LifespanFunction | None = None,
@@ -65,6 +66,9 @@ class Worker:
                 all workers of a namespace, which judge by it whether Redis or a worker was away.
             grace: After SIGTERM, running jobs may go on this long.
             default_timeout: How long jobs may run that were enqueued without a timeout; 180 s, -1: no limit.
+            max_zombies: With more jobs than this that were given up but whose code still runs, it drains, and
+                `restart_reason` says so: only a new process gets their slots back. Default: half the
+                concurrency, at least 1.
             lifespan: Opens what the jobs share, before the first of them, and closes it after the last; jobs
                 see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
                 decorated with `contextlib.asynccontextmanager`.
@@ -85,6 +89,7 @@ class Worker:
             concurrency=concurrency,
             lease=lease,
             grace=grace,
+            max_zombies=max_zombies,
             default_timeout=default_timeout,
             lifespan=lifespan,
             middleware=middleware,
@@ -173,6 +178,11 @@ class Worker:
     def has_zombies(self) -> bool:
         """Whether code of jobs that were given up still ran at the end of the last `work()`."""
         return self._run is not None and bool(self._run.running.zombies)
+
+    @property
+    def restart_reason(self) -> str | None:
+        """Why the last `work()` drained of itself: another process should take its place."""
+        return None if self._run is None else self._run.restart_reason
 
     @property
     def was_forced(self) -> bool:

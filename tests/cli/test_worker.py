@@ -186,3 +186,14 @@ def test_the_worker_can_be_started_again_in_one_process(queue: Queue, invoke: In
     make_failed(queue, "a")
 
     assert [invoke("worker", "-b").exit_code for _ in range(2)] == [0, 0]
+
+
+def test_too_many_zombies_end_it_with_75(queue: Queue, start: Start) -> None:
+    process = start("worker", "--max-zombies", "0")
+    job_id = enqueue(queue, jobs.block, 60, job_timeout=0.1)
+    wait_for_status(job_id, "failed")
+
+    code, logged = end(process)
+
+    assert code == 75
+    assert f"more than max_zombies=0: {job_id}" in logged

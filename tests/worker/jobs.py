@@ -10,8 +10,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-from aqueue import Queue, get_current_job
+from aqueue import JobInterrupted, Queue, get_current_job
 from aqueue.errors import AqueueError
+from aqueue.sync import get_current_job as get_sync_job
 
 
 class Probe:
@@ -257,6 +258,37 @@ async def block(name: str, seconds: float) -> str:
     probes[name].starts += 1
     time.sleep(seconds)  # noqa: ASYNC251
     return "blocked"
+
+
+def look_whether_stopped(name: str, way: str = "async") -> None:
+    """Run in a thread until told to end, as `raise_if_stopped` tells."""
+    probe = probes[name]
+    job = get_current_job() if way == "async" else get_sync_job()
+    assert job is not None
+    try:
+        with probe.counted():
+            while not probe.door.wait(0.005):
+                job.raise_if_stopped()
+    except JobInterrupted as error:
+        probe.notes.append((error.job_id, error.reason))
+        raise
+
+
+async def swallow_and_look(name: str) -> None:
+    """Swallow the cancellation, and find out that there was one."""
+    probe = probes[name]
+    job = get_current_job()
+    assert job is not None
+    job.raise_if_stopped()
+    with probe.counted():
+        try:
+            await probe.opened()
+        except asyncio.CancelledError:
+            pass
+        try:
+            job.raise_if_stopped()
+        except JobInterrupted as error:
+            probe.notes.append((error.job_id, error.reason))
 
 
 # -- the current job
