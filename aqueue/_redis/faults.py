@@ -73,6 +73,9 @@ _BY_WORD = {
     "NOSCRIPT": Verdict.LOAD,
 }
 
+#: A command that is forbidden inside a script has no code: Valkey's words, and those of Redis 7.0.
+_FORBIDDEN = ("ACL failure in script", "The user executing the script can't run")
+
 #: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
 ServerError = redis_errors.RedisError
 
@@ -85,7 +88,10 @@ def judge(error: BaseException) -> Verdict:
     for kind, verdict in _BY_CLASS:
         if isinstance(error, kind):
             return verdict
-    return _BY_WORD.get(str(error).partition(" ")[0], Verdict.FATAL)
+    text = str(error)
+    if text.startswith(_FORBIDDEN):
+        return Verdict.REFUSED
+    return _BY_WORD.get(text.partition(" ")[0], Verdict.FATAL)
 
 
 class Attempts:

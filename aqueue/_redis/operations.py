@@ -202,7 +202,7 @@ def extend(
         prefix=keys.prefix,
         worker_id=worker_id,
         lease_ms=lease_ms,
-        facts=2 * len(facts),
+        fact_count=2 * len(facts),
     )
     return Operation(script, *bound, _extended)
 

@@ -68,7 +68,7 @@ local function take(queue)
   local gone, leases, timed = {}, {}, {}
   for i = 1, #found, 2 do
     local id = found[i]
-    local fields, h = redis.pcall("HGETALL", prefix .. "job:" .. id), {}
+    local fields, h = told(redis.pcall("HGETALL", prefix .. "job:" .. id)), {}
     for f = 1, #fields, 2 do
       h[fields[f]] = fields[f + 1]
     end

@@ -13,14 +13,15 @@ local workers_key   = KEYS[4] -- zset   worker uuids -> end of their records, un
 local prefix        = ARGV[1] -- str    of all keys
 local worker_id     = ARGV[2] -- str    the worker's uuid
 local lease_ms      = tonumber(ARGV[3]) -- int    length of the lease
-local facts         = tonumber(ARGV[4]) -- int    how many fields and values of the worker's record follow
+local fact_count    = tonumber(ARGV[4]) -- int    how many fields and values of the worker's record follow
 -- ARGV[5...] these; then three per lease: queue, id, token
 
 -- include: clock
 -- include: silence
+-- include: facts
 
-local leases_from = 5 + facts
-local record = { "heartbeat", whole(now), "lease", whole(lease_ms), unpack(ARGV, 5, 4 + facts) }
+local leases_from = 5 + fact_count
+local record = { "heartbeat", whole(now), "lease", whole(lease_ms), unpack(ARGV, 5, 4 + fact_count) }
 local silent = silence(lease_ms)
 redis.call("GET", hold_key)
 redis.call("HLEN", worker_key)
@@ -28,8 +29,7 @@ redis.call("ZCARD", workers_key)
 local lost, asked, deadlines = {}, {}, {}
 for i = leases_from, #ARGV, 3 do
   local queue, id, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  -- An error has no fields: one damaged record must not cost the others their leases.
-  local h = redis.pcall("HMGET", prefix .. "job:" .. id, "status", "token", "request")
+  local h = facts(prefix .. "job:" .. id, "status", "token", "request")
   local member = redis.call("ZSCORE", prefix .. "started:" .. queue, id)
   if h[1] == "started" and h[2] == token and member then
     deadlines[queue] = deadlines[queue] or {}
