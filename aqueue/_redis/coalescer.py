@@ -124,6 +124,7 @@ def own_error(error: Exception, job_id: str) -> Exception:
         own: Exception = EnqueueUncertain(job_id, cause=str(error))
     elif isinstance(error, QueueUnavailable | QueueFull):
         own = type(error)(f"job {job_id!r} was not enqueued: {error}")
+        own.__dict__.update(error.__dict__)
     else:
         own = copy.copy(error)
     own.__cause__ = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from aqueue._redis import lookups, operations
 from aqueue._redis.faults import ServerError
 from aqueue._redis.operations import BATCH, Operation
 from aqueue.connection import Namespace
-from aqueue.errors import AqueueError
+from aqueue.errors import AqueueError, QueueUnavailable
 
 T = TypeVar("T")
 
@@ -20,14 +21,25 @@ logger = logging.getLogger("aqueue.worker")
 
 #: Seconds between two rounds, varied by a fifth so that workers do not act in step.
 INTERVAL = 1.0
+#: Seconds after which credentials that Redis refuses count as wrong, and not as being changed right now.
+REFUSED_PATIENCE = 300.0
 
 
 class Maintenance:
     """The chores for all queues of the namespace, served by this worker or not."""
 
-    def __init__(self, space: Namespace, lease_ms: int) -> None:
+    def __init__(
+        self, space: Namespace, lease_ms: int, *, refused: Callable[[QueueUnavailable], None]
+    ) -> None:
+        """Make it.
+
+        Args:
+            refused: Called when Redis has refused the worker's credentials for five minutes.
+        """
         self._space = space
         self._lease_ms = lease_ms
+        self._refused = refused
+        self._refused_since: float | None = None
 
     async def run(self) -> None:
         """Do the chores until cancelled."""
@@ -39,10 +51,21 @@ class Maintenance:
     async def _try(self, chore: Callable[[], Awaitable[None]]) -> None:
         try:
             await chore()
-        except AqueueError:
-            pass  # Redis is away, and the client has said so
+            self._refused_since = None
+        except AqueueError as error:  # Redis is away, and the client has said so
+            self._note(error)
         except ServerError:
             logger.exception("maintenance failed, trying again")
+
+    def _note(self, error: AqueueError) -> None:
+        """Credentials are changed on the server and here at slightly different times; that is waited out."""
+        if not (isinstance(error, QueueUnavailable) and error.refused):
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = time.monotonic()
+            logger.error("%s; giving up unless that changes within %g s", error, REFUSED_PATIENCE)
+        elif time.monotonic() - self._refused_since > REFUSED_PATIENCE:
+            self._refused(error)
 
     async def compare_leases(self) -> None:
         """Warn of workers with another lease: what one takes for a stall of Redis is death to the other."""

@@ -18,7 +18,7 @@ from aqueue._core.options import UNLIMITED
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome
 from aqueue._redis import operations
 from aqueue.connection import Namespace
-from aqueue.errors import AqueueError
+from aqueue.errors import AqueueError, QueueUnavailable
 from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
@@ -72,6 +72,7 @@ class Run:
         #: Something has changed that a drain may wait for.
         self._progress = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._refusal: QueueUnavailable | None = None
         self.running = Running()
         #: Whether the grace is skipped.
         self.is_forced = False
@@ -142,7 +143,9 @@ class Run:
         logger.info("worker %s serves %s", self._me.name, ", ".join(self._me.queues))
         try:
             async with anyio.create_task_group() as services:
-                services.start_soon(Maintenance(self._space, self._settings.lease_ms).run)
+                services.start_soon(
+                    Maintenance(self._space, self._settings.lease_ms, refused=self._refused).run
+                )
                 try:
                     await self._fetch()
                     await self._drain(self._settings.grace if self._stopping.is_set() else None)
@@ -158,7 +161,14 @@ class Run:
             client.subscriber.unsubscribe(commands)
             client.workers -= 1
             await finish(self._leave())
+        if self._refusal is not None:
+            raise self._refusal
         return self._fetcher.claimed > 0
+
+    def _refused(self, error: QueueUnavailable) -> None:
+        """Redis refuses the credentials for good: drain, and end with this error."""
+        self._refusal = error
+        self.ask_to_stop()
 
     async def _fetch(self) -> None:
         """Let the fetcher run; a claim that does not come back must not hold up the shutdown."""

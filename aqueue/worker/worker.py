@@ -141,7 +141,8 @@ class Worker:
             max_idle_time: End after so long without a job.
 
         Raises:
-            QueueUnavailable: Redis could not be reached at the start. Later outages are waited out.
+            QueueUnavailable: Redis could not be reached at the start, or has refused the credentials for five
+                minutes. Other outages are waited out.
             SettingsError: A limit that cannot be used.
             Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
