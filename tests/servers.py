@@ -33,7 +33,11 @@ def free_port() -> int:
 
 
 class Server:
-    """One server process on a loopback port, with an AOF unless told otherwise."""
+    """One server process on a loopback port, with an AOF unless told otherwise.
+
+    The AOF is synced before each reply: with `everysec` a server whose sync takes long puts the write itself
+    off for up to two seconds, and a kill loses what it has acknowledged.
+    """
 
     def __init__(self, *settings: str, binary: str | None = None, aof: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="aqueue-test-"))
@@ -41,7 +45,7 @@ class Server:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._settings = [
             binary or valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-            "--appendonly", "yes" if aof else "no", "--dir", str(self.folder),
+            "--appendonly", "yes" if aof else "no", "--appendfsync", "always", "--dir", str(self.folder),
             "--enable-debug-command", "local", *settings,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
