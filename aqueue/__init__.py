@@ -8,7 +8,7 @@ everything there would more than double the time that pytest itself takes to sta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aqueue._exports import *
+    from aqueue._exports import *  # noqa: F403
     from aqueue._exports import __all__ as __all__
     from aqueue._exports import __version__ as __version__
 else:

@@ -90,6 +90,7 @@ class Run:
         )
         self._deadlines = Deadlines(self.running, self._deadline_passed)
         self._settler = Settler(self._space, self._settled)
+        self._maintenance = Maintenance(self._space, self._settings.lease_ms, refused=self._refused)
         self._fetcher = Fetcher(
             space, me.queues, settings, limits,
             worker_id=me.id,
@@ -143,9 +144,7 @@ class Run:
         logger.info("worker %s serves %s", self._me.name, ", ".join(self._me.queues))
         try:
             async with anyio.create_task_group() as services:
-                services.start_soon(
-                    Maintenance(self._space, self._settings.lease_ms, refused=self._refused).run
-                )
+                services.start_soon(self._maintenance.run)
                 try:
                     await self._fetch()
                     await self._drain(self._settings.grace if self._stopping.is_set() else None)

@@ -28,7 +28,8 @@ _KEYWORDS = {
     "not", "or", "repeat", "return", "then", "true", "until", "while",
 }  # fmt: skip
 _GIVEN = {
-    "redis", "KEYS", "ARGV", "ipairs", "pairs", "tonumber", "table", "string", "math", "unpack", "select", "error",
+    "redis", "KEYS", "ARGV", "ipairs", "pairs", "tonumber", "table", "string", "math", "unpack", "select",
+    "error",
 }  # fmt: skip
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 _CALL = re.compile(r'redis\.p?call\(("?)(\w+)\1')
