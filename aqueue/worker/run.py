@@ -80,17 +80,15 @@ class Run:
         self.restart_reason: str | None = None
         self._zombies = Zombies(settings.max_zombies, settings.cleanup, self._ask_to_restart)
         self._executor = Executor(
-            space,
-            settings,
-            lifespan,
+            space, settings, lifespan,
             decided=self._decided,
             over=self._free,
             outlived=self._zombies.notice,
             leaving=self._is_cancelled,
-        )
+        )  # fmt: skip
         self._deadlines = Deadlines(self.running, self._deadline_passed)
         self._settler = Settler(self._space, self._settled)
-        self._maintenance = Maintenance(self._space, self._settings.lease_ms, refused=self._refused)
+        self._maintenance = Maintenance(space, settings.lease_ms, refused=self._refused)
         self._fetcher = Fetcher(
             space, me.queues, settings, limits,
             worker_id=me.id,
