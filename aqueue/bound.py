@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 
 from aqueue._core.clock import Duration, delay_until, to_ms
+from aqueue._core.signatures import Coro, P, R
 from aqueue.jobs import Job
 
 
@@ -18,16 +19,42 @@ class BoundQueue:
         self._enqueue = enqueue
         self._options = options
 
+    @overload
+    async def enqueue(self, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
     async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """`Queue.enqueue`; all arguments are the function's."""
         return await self._enqueue(func, args, kwargs, self._options)
 
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(self, delay: Duration, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
     async def enqueue_in(
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """`Queue.enqueue_in`; all arguments are the function's."""
         return await self._enqueue(func, args, kwargs, self._options, to_ms(delay, "delay"))
 
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(self, when: datetime, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
     async def enqueue_at(
         self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, overload
 
 from aqueue._core.clock import Duration, delay_until, to_ms
-from aqueue._core.options import OPTION_NAMES, JobOptions, check_options
+from aqueue._core.options import OPTION_NAMES, EnqueueOptions, JobOptions, check_options
+from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, PrepareOptions, R, Ts
 from aqueue._redis.operations import NewJob
 from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.bound import BoundQueue
@@ -27,7 +28,31 @@ class Enqueuing:
     space: Namespace
     _default_timeout: int | None
 
-    async def enqueue(self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+    @overload
+    async def enqueue(self, func: Callable[..., Coro[R]], /, **call: Unpack[CallByArgs]) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[..., R], /, **call: Unpack[CallByArgs]) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[..., Coro[R]], /, **call: Unpack[CallByKwargs]) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[..., R], /, **call: Unpack[CallByKwargs]) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    async def enqueue(
+        self, func: Callable[[*Ts], Coro[R]], /, *args: *Ts, **options: Unpack[EnqueueOptions]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue(
+        self, func: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[EnqueueOptions]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue(self, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+    async def enqueue(  # type: ignore[misc]
+        self, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+    ) -> Job[Any]:
         """Enqueue a call of a function, given itself or by its import path: -> queued. One round trip.
 
         What is awaited concurrently travels in one call. Keyword arguments named like an option (see
@@ -44,21 +69,94 @@ class Enqueuing:
         """
         return await self._enqueue(*split_options(func, args, kwargs))
 
+    @overload
     async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Coro[R]], /, **call: Unpack[CallByArgs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., R], /, **call: Unpack[CallByArgs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., Coro[R]], /, **call: Unpack[CallByKwargs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[..., R], /, **call: Unpack[CallByKwargs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self,
+        delay: Duration,
+        func: Callable[[*Ts], Coro[R]],
+        /,
+        *args: *Ts,
+        **options: Unpack[EnqueueOptions],
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(
+        self, delay: Duration, func: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[EnqueueOptions]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_in(self, delay: Duration, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+    async def enqueue_in(  # type: ignore[misc]
         self, delay: Duration, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Enqueue a call that becomes due after `delay`: -> scheduled. See `enqueue`."""
         data = split_options(func, args, kwargs)
         return await self._enqueue(*data, delay_ms=to_ms(delay, "delay"))
 
+    @overload
     async def enqueue_at(
+        self, when: datetime, func: Callable[..., Coro[R]], /, **call: Unpack[CallByArgs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[..., R], /, **call: Unpack[CallByArgs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[..., Coro[R]], /, **call: Unpack[CallByKwargs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[..., R], /, **call: Unpack[CallByKwargs]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[P, Coro[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[[*Ts], Coro[R]], /, *args: *Ts, **options: Unpack[EnqueueOptions]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(
+        self, when: datetime, func: Callable[[*Ts], R], /, *args: *Ts, **options: Unpack[EnqueueOptions]
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue_at(self, when: datetime, func: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+    async def enqueue_at(  # type: ignore[misc]
         self, when: datetime, func: Callable[..., Any] | str, /, *args: Any, **kwargs: Any
     ) -> Job[Any]:
         """Enqueue a call that becomes due at `when`, naive for local time: -> scheduled. See `enqueue`."""
         data = split_options(func, args, kwargs)
         return await self._enqueue(*data, delay_ms=delay_until(when, "when"))
 
-    def options(self, **options: Any) -> BoundQueue:
+    def options(self, **options: Unpack[EnqueueOptions]) -> BoundQueue:
         """This queue with options set apart, so that all arguments of its `enqueue` go to the function.
 
         Raises:
@@ -71,6 +169,39 @@ class Enqueuing:
         check_options(options)
         return BoundQueue(self._enqueue, options)
 
+    @overload
+    @staticmethod
+    def prepare_data(func: Callable[[], Any] | str, **options: Unpack[PrepareOptions]) -> EnqueueData: ...
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[[*Ts], Any], args: tuple[*Ts], **options: Unpack[PrepareOptions]
+    ) -> EnqueueData: ...
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        *,
+        kwargs: Mapping[str, Any],
+        **options: Unpack[PrepareOptions],
+    ) -> EnqueueData: ...
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: Callable[..., Any],
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any],
+        **options: Unpack[PrepareOptions],
+    ) -> EnqueueData: ...
+    @overload
+    @staticmethod
+    def prepare_data(
+        func: str,
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PrepareOptions],
+    ) -> EnqueueData: ...
     @staticmethod
     def prepare_data(
         func: Callable[..., Any] | str,

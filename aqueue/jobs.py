@@ -157,6 +157,15 @@ class Job(JobView, Generic[R_co]):
         return self._state
 
     @property
+    def result(self) -> R_co | None:
+        """What its function returned; None before that, and after its result_ttl.
+
+        Raises:
+            PayloadError: It cannot be decoded here.
+        """
+        return super().result  # type: ignore[no-any-return]
+
+    @property
     def _is_draft(self) -> bool:
         """Whether it was never enqueued, so that all but its id may still change."""
         return self.status is JobStatus.CREATED
@@ -274,7 +283,7 @@ class Job(JobView, Generic[R_co]):
             self._renew(snapshot)
         if error is not None:
             raise error
-        return self.result  # type: ignore[no-any-return]
+        return super().result  # type: ignore[no-any-return]
 
     async def _ended(self, space: Namespace, seconds: float | None) -> Snapshot | None:
         try:
@@ -287,7 +296,7 @@ class Job(JobView, Generic[R_co]):
         """What its function returned; None before that. No round trip if it had ended at the last read."""
         if refresh or self.status not in ENDED:
             await self.refresh()
-        return self.result  # type: ignore[no-any-return]
+        return self.result
 
     async def latest_result(self, timeout: Duration = 0) -> Result | None:
         """How its last execution ended, None before that; waits up to `timeout` for the end.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from typer import Argument, Option
 
@@ -73,7 +73,7 @@ class EnqueueOptions:
     queue: str
     job_id: str | None
     #: The other options of `Queue.enqueue`, but for the retries.
-    job: Mapping[str, object]
+    job: Mapping[str, Any]
     retry_max: int
     retry_intervals: Sequence[str]
     delay: str | None

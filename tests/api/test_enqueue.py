@@ -21,6 +21,7 @@ from aqueue import (
     SettingsError,
     Worker,
 )
+from aqueue._core.clock import Duration
 from tests import tasks
 from tests.api import jobs
 from tests.api.admin import calls_of
@@ -331,7 +332,7 @@ async def test_a_time_that_has_passed_means_now(queue: Queue, when: datetime) ->
 
 
 @pytest.mark.parametrize("delay", [3600, "1h", timedelta(hours=1), 3600.0, "60m"])
-async def test_a_delay_is_any_duration(queue: Queue, delay: Any) -> None:
+async def test_a_delay_is_any_duration(queue: Queue, delay: Duration) -> None:
     one = await queue.enqueue_in(delay, jobs.nothing)
     two = await queue.options(ttl=5).enqueue_in(delay, jobs.nothing)
 

@@ -97,7 +97,7 @@ async def test_a_keyword_that_is_no_option_goes_to_the_function(queue: Queue) ->
 
 async def test_a_lone_string_is_one_argument_also_in_args(queue: Queue) -> None:
     one = await queue.enqueue(jobs.echo, args="text")
-    [two] = await queue.enqueue_many([Queue.prepare_data(jobs.echo, "text")])
+    [two] = await queue.enqueue_many([Queue.prepare_data(jobs.echo, "text", {})])
     three = await queue.enqueue(jobs.echo, args=b"bytes")
 
     assert await results(queue, one, two, three) == [(("text",), {})] * 2 + [((b"bytes",), {})]

@@ -213,10 +213,11 @@ def test_a_retry_that_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
 
 
 async def test_unknown_options_are_named(queue: Queue, stored: Stored) -> None:
+    misspelt: Any = {"tll": 5}
     with pytest.raises(SettingsError, match="unknown option tll: there are at_front, description"):
-        queue.options(tll=5)
+        queue.options(**misspelt)
     with pytest.raises(SettingsError, match="unknown option tll"):
-        Queue.prepare_data(jobs.nothing, tll=5)
+        Queue.prepare_data(jobs.nothing, **misspelt)
     with pytest.raises(SettingsError, match="ttl=0"):
         queue.options(ttl=0)
 

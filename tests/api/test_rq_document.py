@@ -268,7 +268,7 @@ class JsonSerializer:
 async def test_jobs_and_queues_take_a_serializer_of_ones_own(redis: Redis, serializer: Any) -> None:
     queue = Queue(connection=redis, serializer=serializer)
     made = await queue.enqueue_job(Job.create(jobs.say_hello, ("Jay",), id="made", serializer=serializer))
-    await queue.enqueue(jobs.say_hello, name="Son", job_id="direct", meta={"a": [1]})
+    await queue.options(job_id="direct", meta={"a": [1]}).enqueue(jobs.say_hello, name="Son")
     await Worker([queue]).work(burst=True)
 
     direct = await Job.fetch("direct", connection=redis, serializer=serializer)

@@ -20,7 +20,7 @@ async def test_an_option_of_rq_that_is_not_supported_is_refused(queue: Queue, na
 
 
 async def test_an_argument_of_such_a_name_goes_to_the_function_through_options(queue: Queue) -> None:
-    job = await queue.options().enqueue(jobs.nothing, repeat=3)
+    job = await queue.options().enqueue(jobs.echo, repeat=3)
 
     assert job.kwargs == {"repeat": 3}
 

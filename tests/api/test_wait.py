@@ -39,7 +39,7 @@ from tests.support import age, claim, wait_until
 
 async def test_wait_returns_what_the_function_returns_also_if_it_ended_before(queue: Queue) -> None:
     value = await queue.enqueue(jobs.echo, 1, x=[2])
-    none = await queue.enqueue(jobs.nothing)
+    none: Job[object] = await queue.enqueue(jobs.nothing)
     async with Worker([queue]).running():
         assert await value.wait() == ((1,), {"x": [2]})
         assert await none.wait(timeout="10s") is None
@@ -256,7 +256,7 @@ async def test_waiters_outlive_their_connection(own_server: Server) -> None:
 
 async def test_a_message_that_nobody_heard_costs_two_seconds_at_most(own_server: Server) -> None:
     queue = Queue(connection=own_server.url)
-    job = await queue.enqueue(jobs.nothing)
+    job: Job[object] = await queue.enqueue(jobs.nothing)
     waiting = asyncio.create_task(job.wait(15))
     await wait_until(lambda: subscribed(own_server) == 1)
     [lease] = (await claim(queue.space)).leases
@@ -273,7 +273,7 @@ async def test_a_message_that_nobody_heard_costs_two_seconds_at_most(own_server:
 async def test_waiters_see_the_end_of_a_job_after_redis_was_away(own_server: Server) -> None:
     with Server() as server:
         queue = Queue(connection=server.url)
-        job = await queue.enqueue(jobs.nothing)
+        job: Job[object] = await queue.enqueue(jobs.nothing)
         waiting = asyncio.create_task(job.wait(20))
         await wait_until(lambda: subscribed(server) == 1)
         server.restart()
@@ -301,7 +301,7 @@ async def test_waiting_works_where_subscribing_is_not_allowed_and_does_not_storm
     with admin(own_server) as client:
         client.acl_setuser("default", enabled=True, reset_channels=True)
     queue = Queue(connection=own_server.url)
-    job = await queue.enqueue(jobs.nothing)
+    job: Job[object] = await queue.enqueue(jobs.nothing)
     waiting = asyncio.create_task(job.wait(10))
     await finish_all(queue, 7)
 

@@ -105,7 +105,7 @@ async def test_what_it_returns_is_the_result(queue: Queue) -> None:
     first, second = await queue.enqueue(tasks.add, 1, 2), await queue.enqueue(tasks.add, 0, 0)
     await burst(queue, middleware=[instead, double])
 
-    assert (await first.wait(0), await second.wait(0)) == (6, "not run")
+    assert [await first.wait(0), await second.wait(0)] == [6, "not run"]
 
 
 async def test_what_it_raises_is_the_job_s_failure_and_retried(queue: Queue, space: Namespace) -> None:
@@ -128,7 +128,7 @@ async def test_an_exception_that_it_handles_is_none(queue: Queue) -> None:
         except ValueError as error:
             return f"forgiven: {error}"
 
-    job = await queue.enqueue(jobs.fail_with, "ValueError", "oops")
+    job: Job[object] = await queue.enqueue(jobs.fail_with, "ValueError", "oops")
     await burst(queue, middleware=[forgive])
 
     assert await job.wait(0) == "forgiven: oops"

@@ -1,0 +1,75 @@
+"""Right calls and the types they have; mypy and pyright must both agree. Nothing runs this."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+
+from aqueue import Job, Queue, Retry, get_current_job
+from tests.typing.functions import Account, add, nothing, send
+
+
+async def arguments_are_the_functions_own(queue: Queue) -> None:
+    assert_type(await queue.enqueue(send, "anna"), Job[int])
+    assert_type(await queue.enqueue(send, "anna", subject="hello"), Job[int])
+    assert_type(await queue.enqueue(send, to="anna", tries=2), Job[int])
+    assert_type(await queue.enqueue(add, 1, b=2), Job[str])
+    assert_type(await queue.enqueue(nothing), Job[None])
+    assert_type(await queue.enqueue(Account().close, "moved"), Job[bytes])
+    assert_type(await queue.enqueue(Account.rename, Account(), "anna"), Job[bytes])
+
+
+async def options_stand_beside_positional_arguments(queue: Queue, later: datetime) -> None:
+    assert_type(await queue.enqueue(send, "anna", ttl=5), Job[int])
+    assert_type(await queue.enqueue(add, 1, 2, job_id="a", retry=Retry(max=3)), Job[str])
+    assert_type(await queue.enqueue(Account().close, "moved", meta={"by": 7}), Job[bytes])
+    assert_type(await queue.enqueue_in("5m", send, "anna"), Job[int])
+    assert_type(await queue.enqueue_in(timedelta(hours=1), add, 1, 2, result_ttl="1d"), Job[str])
+    assert_type(await queue.enqueue_at(later, send, "anna", subject="hello"), Job[int])
+    assert_type(await queue.enqueue_at(later, add, 1, 2, priority=5), Job[str])
+
+
+async def rqs_form_takes_any_arguments(queue: Queue) -> None:
+    assert_type(await queue.enqueue(send, args=("anna",), kwargs={"tries": 2}, ttl=5), Job[int])
+    assert_type(await queue.enqueue(add, args=[1, 2]), Job[str])
+    assert_type(await queue.enqueue(add, kwargs={"a": 1, "b": 2}, job_timeout=-1), Job[str])
+    assert_type(await queue.enqueue_in(60, send, args=("anna",)), Job[int])
+
+
+async def names_take_any_arguments(queue: Queue, later: datetime) -> None:
+    assert_type(await queue.enqueue("app.send", 1, b=2, ttl=5), Job[Any])
+    assert_type(await queue.enqueue_in(60, "app.send", 1), Job[Any])
+    assert_type(await queue.enqueue_at(later, "app.send", 1), Job[Any])
+
+
+async def options_apart(queue: Queue, later: datetime) -> None:
+    bound = queue.options(ttl=60, job_timeout="3m", at_front=True)
+    assert_type(await bound.enqueue(send, "anna", subject="hello"), Job[int])
+    assert_type(await bound.enqueue_in(60, add, 1, b=2), Job[str])
+    assert_type(await bound.enqueue_at(later, "app.send", 1), Job[Any])
+
+
+async def many(queue: Queue) -> None:
+    datas = [
+        Queue.prepare_data(send, ("anna",), job_id="a"),
+        Queue.prepare_data(add, (1, 2), timeout="3m"),
+        Queue.prepare_data(add, (1,), {"b": 2}),
+        Queue.prepare_data(add, kwargs={"a": 1, "b": 2}, ttl=5),
+        Queue.prepare_data(nothing),
+        Queue.prepare_data("app.send", [1, 2]),
+    ]
+    assert_type(await queue.enqueue_many(datas), list[Job[Any]])
+
+
+async def a_wider_result(job: Job[object]) -> object:
+    return await job.wait()
+
+
+async def a_job_knows_its_result(queue: Queue) -> None:
+    job = await queue.enqueue(send, "anna")
+    assert_type(await job.wait(timeout=5), int)
+    assert_type(await job.return_value(), int | None)
+    assert_type(job.result, int | None)
+    assert_type(await queue.enqueue_job(job), Job[int])
+    assert_type(await a_wider_result(job), object)
+    assert_type(get_current_job(), Job[Any] | None)

@@ -1,0 +1,58 @@
+"""Wrong calls: the lines marked with an E are errors for mypy and for pyright, and no others are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aqueue import Job, Queue
+from tests.typing.functions import Account, add, send
+
+
+async def wrong_arguments(queue: Queue, later: datetime) -> None:
+    await queue.enqueue(send, 1)  # E
+    await queue.enqueue(send)  # E
+    await queue.enqueue(send, "anna", 3)  # E
+    await queue.enqueue(send, "anna", subjekt="hello")  # E
+    await queue.enqueue(add, 1, "2")  # E
+    await queue.enqueue(add, 1, 2, 3)  # E
+    await queue.enqueue(Account().close, 7)  # E
+    await queue.enqueue(7)  # E
+    await queue.enqueue_in(60, send, 1)  # E
+    await queue.enqueue_at(later, add, 1)  # E
+
+
+async def wrong_options(queue: Queue) -> None:
+    await queue.enqueue(send, "anna", ttl=[5])  # E
+    await queue.enqueue(send, "anna", retry="3")  # E
+    await queue.enqueue(add, 1, ttl=5)  # E
+    await queue.enqueue(add, 1, "2", ttl=5)  # E
+    await queue.enqueue(send, "anna", tries=2, ttl=5)  # E
+    await queue.enqueue(send, args=("anna",), tll=5)  # E
+    queue.options(tll=5)  # E
+    queue.options(priority="high")  # E
+
+
+async def wrong_arguments_apart_from_options(queue: Queue, later: datetime) -> None:
+    await queue.options(ttl=5).enqueue(send, 1)  # E
+    await queue.options(ttl=5).enqueue(add, 1, 2, ttl=5)  # E
+    await queue.options(ttl=5).enqueue_in(60, add, 1)  # E
+    await queue.options(ttl=5).enqueue_at(later, add)  # E
+
+
+async def wrong_times(queue: Queue) -> None:
+    await queue.enqueue_in([1], send, "anna")  # E
+    await queue.enqueue_at("tomorrow", send, "anna")  # E
+
+
+def wrong_data_for_many() -> None:
+    Queue.prepare_data(add, (1,))  # E
+    Queue.prepare_data(add, (1, "2"))  # E
+    Queue.prepare_data(add)  # E
+    Queue.prepare_data(add, (1, 2), tll=5)  # E
+
+
+async def wrong_results(queue: Queue) -> None:
+    job = await queue.enqueue(send, "anna")
+    text: str = await job.wait()  # E
+    narrower: Job[bool] = job  # E
+    print(text, narrower)
