@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis as AsyncRedis
 
+from aqueue._core.allowed import Allowed
 from aqueue._core.codec import Codec
 from aqueue._core.names import check_integer
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
@@ -63,6 +64,15 @@ def use_connection(connection: Connection) -> Generator[None]:
         _pushed.reset(token)
 
 
+class SpaceOptions(TypedDict, total=False):
+    """What queues, workers, `Job.create`, `Job.fetch` and their like take besides a connection."""
+
+    #: Whose jobs; else AQUEUE_NAMESPACE, else "aqueue".
+    namespace: str | None
+    #: How arguments, results and meta are encoded: "pickle", or an object with `dumps` and `loads`.
+    serializer: Serializer | str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """A namespace on a Redis, and how its data is encoded."""
@@ -80,20 +90,22 @@ class Namespace:
 def open_namespace(
     connection: Connection | Connector | None = None,
     *,
-    namespace: str | None = None,
-    serializer: Serializer | str | None = None,
     max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
+    allow: Iterable[str] | str | None = None,
+    **options: Unpack[SpaceOptions],
 ) -> Namespace:
     """Settle on a Redis and a namespace; no I/O.
 
     Raises:
-        SettingsError: A connection, name, serializer or size that cannot be used.
+        SettingsError: A connection, name, serializer, size or module that cannot be used.
     """
     chosen: Any = connection
     if chosen is None:
         chosen = _pushed.get()[-1] if _pushed.get() else os.environ.get("AQUEUE_URL") or DEFAULT_URL
     check_integer(max_job_bytes, "max_job_bytes", 1, LARGEST_JOB_BYTES)
+    namespace = options.get("namespace")
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
-    codec = Codec(check_serializer(serializer), max_job_bytes)
+    allowed = None if allow is None else Allowed(allow)
+    codec = Codec(check_serializer(options.get("serializer")), max_job_bytes, allowed)
     return Namespace(connector_for(chosen), Keys(namespace), codec)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Unpack
 
 from aqueue._core.names import check_job_id, new_nonce
-from aqueue._core.serializers import Serializer
 from aqueue._redis import operations
-from aqueue.connection import Connection, open_namespace
+from aqueue.connection import Connection, SpaceOptions, open_namespace
 from aqueue.jobs import Job
 
 #: The job that runs in this context; set by the worker.
@@ -34,11 +33,9 @@ async def cancel_job(
 async def requeue_job(
     job_id: str,
     connection: Connection | None = None,
-    *,
-    serializer: Serializer | str | None = None,
-    namespace: str | None = None,
+    **options: Unpack[SpaceOptions],
 ) -> Job[Any]:
     """Enqueue the ended job of this id again; see `Job.requeue`. Two round trips."""
-    job = await Job.fetch(job_id, connection, serializer=serializer, namespace=namespace)
+    job = await Job.fetch(job_id, connection, **options)
     await job.requeue()
     return job

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aqueue._core.clock import Duration, now_ms, to_ms
 from aqueue._core.names import check_job_id, check_name, new_nonce
 from aqueue._core.options import JobOptions, Retry, check_options
 from aqueue._core.record import JobRecord
-from aqueue._core.serializers import Serializer
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import lookups, operations
 from aqueue._redis.lookups import Snapshot
-from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
 from aqueue.draft import check_arguments, draft, new_job
 from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, WaitTimeout
 from aqueue.result import Result, current_result, outcome_error, past_result
@@ -60,8 +59,7 @@ class Job(JobView, Generic[R_co]):
         retry: Retry | int | None = None,
         priority: int = 0,
         at_front: bool = False,
-        serializer: Serializer | str | None = None,
-        namespace: str | None = None,
+        **space_options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Make a job without storing it; no I/O. `queue.enqueue_job(job)` or `job.save()` stores it.
 
@@ -73,7 +71,7 @@ class Job(JobView, Generic[R_co]):
             "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "priority": priority, "at_front": at_front,
         }  # fmt: skip
-        space = open_namespace(connection, namespace=namespace, serializer=serializer)
+        space = open_namespace(connection, **space_options)
         options: JobOptions = check_options(given)
         record = draft(space.codec, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
         record = record.evolve(
@@ -90,9 +88,7 @@ class Job(JobView, Generic[R_co]):
         cls,
         id: str,
         connection: Connection | None = None,
-        *,
-        serializer: Serializer | str | None = None,
-        namespace: str | None = None,
+        **options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Read a job with its result. One round trip.
 
@@ -100,7 +96,7 @@ class Job(JobView, Generic[R_co]):
             NoSuchJobError: There is none of this id.
             QueueUnavailable: Redis did not answer.
         """
-        found = await cls.fetch_many([id], connection, serializer=serializer, namespace=namespace)
+        found = await cls.fetch_many([id], connection, **options)
         if found[0] is None:
             raise NoSuchJobError(id)
         return found[0]
@@ -110,17 +106,13 @@ class Job(JobView, Generic[R_co]):
         cls,
         ids: Iterable[str],
         connection: Connection | None = None,
-        *,
-        serializer: Serializer | str | None = None,
-        namespace: str | None = None,
+        **options: Unpack[SpaceOptions],
     ) -> list[Job[Any] | None]:
         """Read jobs with their results, in the order asked for; None for a missing one.
 
         One round trip per 1,000 ids: an HGETALL each and one MGET, pipelined.
         """
-        return await fetch_jobs(
-            open_namespace(connection, namespace=namespace, serializer=serializer), list(ids)
-        )
+        return await fetch_jobs(open_namespace(connection, **options), list(ids))
 
     @classmethod
     async def exists(

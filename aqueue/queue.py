@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name, new_nonce
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, check_timeout
-from aqueue._core.serializers import Serializer
 from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK
-from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
 from aqueue.enqueuing import Enqueuing
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from aqueue.jobs import Job, fetch_jobs
@@ -42,9 +41,8 @@ class Queue(Enqueuing):
         connection: Connection | None = None,
         default_timeout: Duration | None = None,
         *,
-        namespace: str | None = None,
-        serializer: Serializer | str | None = None,
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
+        **options: Unpack[SpaceOptions],
     ) -> None:
         """Name a queue.
 
@@ -57,9 +55,7 @@ class Queue(Enqueuing):
             SettingsError: A value that cannot be used.
         """
         self.name = check_name(name, "queue")
-        self.space: Namespace = open_namespace(
-            connection, namespace=namespace, serializer=serializer, max_job_bytes=max_job_bytes
-        )
+        self.space: Namespace = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
 
     def __repr__(self) -> str:
@@ -182,11 +178,11 @@ class Queue(Enqueuing):
         return meta.get("paused") == "1"
 
     @classmethod
-    async def all(cls, connection: Connection | None = None, *, namespace: str | None = None) -> list[Queue]:
+    async def all(cls, connection: Connection | None = None, **options: Unpack[SpaceOptions]) -> list[Queue]:
         """All queues of the namespace that have, or had, jobs. One round trip."""
-        space = open_namespace(connection, namespace=namespace)
+        space = open_namespace(connection, **options)
         names = await space.client.read(lookups.queue_names(space.keys))
-        return [cls(name, connection, namespace=namespace) for name in names]
+        return [cls(name, connection, **options) for name in names]
 
     @property
     def started_job_registry(self) -> StartedJobRegistry:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aqueue._core.clock import to_instant, to_seconds
 from aqueue._core.codec import Codec
-from aqueue._core.functions import describe_call, find_function
+from aqueue._core.functions import describe_call
 from aqueue._core.options import show_limit
 from aqueue._core.record import JobRecord
 from aqueue._core.status import JobStatus
@@ -71,7 +71,7 @@ class JobView:
         Raises:
             UnknownFunction: It does not exist here.
         """
-        return find_function(self._record.function)
+        return self._codec.find_function(self._record.function)
 
     @property
     def args(self) -> tuple[Any, ...]:

@@ -1,11 +1,13 @@
-"""`Codec`: a job's arguments, result and meta as bytes and back, within bounds."""
+"""`Codec`: a job's arguments, result and meta as bytes and back, within bounds, and its function."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from aqueue._core.allowed import Allowed
+from aqueue._core.functions import find_function
 from aqueue._core.record import JobRecord
 from aqueue._core.serializers import Serializer
 from aqueue.errors import PayloadError, SettingsError
@@ -13,11 +15,23 @@ from aqueue.errors import PayloadError, SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How the jobs of a namespace are written and read; everything that is decoded goes through here."""
+    """How the jobs of a namespace are written and read: all that is decoded or imported goes through here."""
 
     serializer: Serializer
     #: The largest job, in bytes; results and meta likewise.
     max_bytes: int
+    #: What may be imported; None: everything.
+    allowed: Allowed | None = field(default=None, compare=False)
+
+    def find_function(self, path: str) -> Callable[..., Any]:
+        """Import what the path names.
+
+        Raises:
+            UnknownFunction: The module or the attribute does not exist here.
+            SettingsError: It may not run here, is no import path, or names something that cannot be called.
+            Exception: Whatever the module's own code raises while it is imported.
+        """
+        return find_function(path) if self.allowed is None else self.allowed.find(path)
 
     def encode_call(self, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of a call of the function at `path`.

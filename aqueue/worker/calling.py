@@ -10,7 +10,7 @@ from typing import Any
 
 from aqueue._core.codec import Codec
 from aqueue._core.failure import describe_exception
-from aqueue._core.functions import find_function, is_coroutine_function
+from aqueue._core.functions import is_coroutine_function
 from aqueue._core.outcome import Failed, Finished
 from aqueue._core.record import JobRecord
 from aqueue.errors import PayloadError
@@ -41,7 +41,7 @@ class Calls:
     def _find(self, path: str) -> tuple[Callable[..., Any], bool]:
         found = self._functions.get(path)
         if found is None:
-            function = find_function(path)
+            function = self._codec.find_function(path)
             found = self._functions[path] = function, is_coroutine_function(function)
         return found
 

@@ -19,12 +19,11 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
-from aqueue._core.serializers import Serializer
-from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
@@ -50,10 +49,10 @@ class Worker:
         grace: Duration = 25,
         default_timeout: Duration | None = None,
         max_zombies: int | None = None,
-        namespace: str | None = None,
-        serializer: Serializer | str | None = None,
         lifespan: LifespanFunction | None = None,
         middleware: Iterable[JobMiddleware] = (),
+        allow: Iterable[str] | str | None = None,
+        **options: Unpack[SpaceOptions],
     ) -> None:
         """Make a worker; no I/O.
 
@@ -73,12 +72,13 @@ class Worker:
                 see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
                 decorated with `contextlib.asynccontextmanager`.
             middleware: Around the execution of each job, the first outermost: `async def mw(job, call_next)`.
+            allow: Run only functions that these modules and their submodules define, and decorated ones.
 
         Raises:
             SettingsError: A value that cannot be used.
         """
         listed = [queues] if isinstance(queues, Queue | str) else list(queues)
-        self.space = _space(listed, connection, namespace, serializer)
+        self.space = _space(listed, connection, allow, options)
         names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
         if not names:
             raise SettingsError("a worker needs at least one queue")
@@ -221,8 +221,8 @@ LifespanFunction: TypeAlias = (
 def _space(
     listed: list[Queue | str],
     connection: Connection | None,
-    namespace: str | None,
-    serializer: Serializer | str | None,
+    allow: Iterable[str] | str | None,
+    options: SpaceOptions,
 ) -> Namespace:
     """Where the worker works: as it is told, else as its first Queue.
 
@@ -231,8 +231,9 @@ def _space(
     """
     spaces = [queue.space for queue in listed if isinstance(queue, Queue)]
     if not spaces:
-        return open_namespace(connection, namespace=namespace, serializer=serializer)
+        return open_namespace(connection, allow=allow, **options)
     first = spaces[0]
+    namespace = options.get("namespace")
     for space in spaces:
         elsewhere = connection is None and space.connector.source.shown != first.connector.source.shown
         if elsewhere or (namespace is None and space.keys != first.keys):
@@ -241,7 +242,8 @@ def _space(
             )
     return open_namespace(
         connection or first.connector,
-        namespace=namespace or first.keys.namespace,
-        serializer=serializer or first.codec.serializer,
         max_job_bytes=first.codec.max_bytes,
+        allow=allow,
+        namespace=namespace or first.keys.namespace,
+        serializer=options.get("serializer") or first.codec.serializer,
     )

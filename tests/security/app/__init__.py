@@ -1,0 +1,1 @@
+"""A program whose functions a worker may run."""
