@@ -2,6 +2,7 @@
 
 from aqueue._core.options import Retry
 from aqueue._core.status import JobStatus
+from aqueue.calls import EnqueueCall
 from aqueue.connection import pop_connection, push_connection, use_connection
 from aqueue.current import cancel_job, get_current_job, requeue_job
 from aqueue.errors import (
@@ -27,7 +28,7 @@ from aqueue.errors import (
 )
 from aqueue.failed import FailedQueue, get_failed_queue
 from aqueue.jobs import Job
-from aqueue.middleware import JobMiddleware
+from aqueue.middleware import EnqueueMiddleware, JobMiddleware
 from aqueue.queue import Queue
 from aqueue.result import Result
 from aqueue.worker.worker import Worker
@@ -38,6 +39,8 @@ __all__ = [
     "AqueueError",
     "BadSignature",
     "DuplicateJobError",
+    "EnqueueCall",
+    "EnqueueMiddleware",
     "EnqueueUncertain",
     "FailedQueue",
     "InvalidJobOperation",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, Unpack, overload
 
 from aqueue._core.clock import Duration, delay_until, to_ms
-from aqueue._core.options import OPTION_NAMES, EnqueueOptions, JobOptions, check_options
+from aqueue._core.options import OPTION_NAMES, EnqueueOptions, check_options
 from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, PrepareOptions, R, Ts
+from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import NewJob
 from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.bound import BoundQueue
+from aqueue.calls import EnqueueCall
 from aqueue.connection import Namespace
 from aqueue.draft import check_arguments, draft, new_job, split_options
 from aqueue.errors import EnqueueUncertain, InvalidJobOperation, SettingsError
 from aqueue.jobs import Job
+from aqueue.middleware import EnqueueMiddleware, around
 
 T = TypeVar("T")
 
@@ -27,6 +30,7 @@ class Enqueuing:
     name: str
     space: Namespace
     _default_timeout: int | None
+    _middleware: Sequence[EnqueueMiddleware]
 
     @overload
     async def enqueue(self, func: Callable[..., Coro[R]], /, **call: Unpack[CallByArgs]) -> Job[R]: ...
@@ -230,14 +234,24 @@ class Enqueuing:
             DuplicateJobError: Some ids belong to jobs that have not ended; the others are in.
             EnqueueUncertain, QueueUnavailable, QueueFull: As for `enqueue`.
         """
-        jobs: list[Job[Any]] = []
-        new: list[NewJob] = []
-        for data in job_datas:
-            job, options = self._draft(data.func, data.args, data.kwargs, data.options)
-            jobs.append(job)
-            new.append(new_job(job._record, self.space.codec, mode=_mode(options)))
-        await enqueue_batches(self.space, self.name, jobs, new)
+        made: list[tuple[Job[Any], NewJob]] = []
+        if self._middleware:
+            jobs = [await self._make_through(data, made) for data in job_datas]
+        else:
+            made = [self._make(data.func, data.args, data.kwargs, data.options) for data in job_datas]
+            jobs = [job for job, _ in made]
+        await enqueue_batches(self.space, self.name, [job for job, _ in made], [new for _, new in made])
         return jobs
+
+    async def _make_through(self, data: EnqueueData, made: list[tuple[Job[Any], NewJob]]) -> Job[Any]:
+        """Make one of many jobs, through the middleware; what is to be sent is added to `made`."""
+        call = EnqueueCall.make(self.name, data.func, data.args, data.kwargs, data.options)
+
+        async def make() -> Job[Any]:
+            made.append(self._make(*call.parts()))
+            return made[-1][0]
+
+        return await around(self._middleware, call, make)
 
     async def enqueue_job(self, job: Job[T], at_front: bool = False) -> Job[T]:
         """Enqueue a job made by `Job.create`: -> queued. One round trip. See `enqueue` for the errors.
@@ -245,13 +259,26 @@ class Enqueuing:
         Raises:
             InvalidJobOperation: It was enqueued already.
         """
-        if not job._is_draft:
-            raise InvalidJobOperation(job.id, verb="enqueue", status=job.status)
+        _check_draft(job)
         job._adopt(self.space)
+        if self._middleware:
+            return await self._enqueue_job_through(job, at_front)
         if self._default_timeout is not None and b"timeout" not in job._record.fields:
             job._record = job._record.evolve(timeout=self._default_timeout)
         mode = "front" if at_front or job._at_front else ""
         return await self._send(job, new_job(job._record, self.space.codec, mode=mode))
+
+    async def _enqueue_job_through(self, job: Job[T], at_front: bool) -> Job[T]:
+        """Enqueue a job through the middleware; the handle takes over what that changed."""
+        call = EnqueueCall.of_job(self.name, job, at_front)
+
+        async def send() -> Job[Any]:
+            _check_draft(job)
+            made, new = self._make(*call.parts())
+            job._renew(Snapshot(made._record.evolve(created_at=job._record.stored_at), None))
+            return await self._send(job, new)
+
+        return await around(self._middleware, call, send)
 
     async def _enqueue(
         self,
@@ -261,22 +288,25 @@ class Enqueuing:
         given: Mapping[str, Any],
         delay_ms: int = 0,
     ) -> Job[Any]:
-        job, options = self._draft(func, args, kwargs, given)
-        new = new_job(job._record, self.space.codec, mode=_mode(options), delay_ms=delay_ms)
-        return await self._send(job, new)
+        if self._middleware:
+            call = EnqueueCall.make(self.name, func, args, kwargs, given, delay_ms)
+            return await around(self._middleware, call, lambda: self._send(*self._make(*call.parts())))
+        return await self._send(*self._make(func, args, kwargs, given, delay_ms))
 
-    def _draft(
+    def _make(
         self,
         func: Callable[..., Any] | str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         given: Mapping[str, Any],
-    ) -> tuple[Job[Any], JobOptions]:
+        delay_ms: int = 0,
+    ) -> tuple[Job[Any], NewJob]:
         options = check_options(given, self._default_timeout)
         record = draft(
             self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
-        return Job(record, self.space), options
+        mode = "front" if options.at_front else ""
+        return Job(record, self.space), new_job(record, self.space.codec, mode=mode, delay_ms=delay_ms)
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:
@@ -289,5 +319,6 @@ class Enqueuing:
         return job
 
 
-def _mode(options: JobOptions) -> str:
-    return "front" if options.at_front else ""
+def _check_draft(job: Job[Any]) -> None:
+    if not job._is_draft:
+        raise InvalidJobOperation(job.id, verb="enqueue", status=job.status)

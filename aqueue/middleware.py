@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from aqueue._core.functions import is_coroutine_function
+from aqueue.calls import EnqueueCall
 from aqueue.errors import SettingsError
 from aqueue.jobs import Job
 
@@ -21,6 +22,10 @@ R = TypeVar("R")
 #: `async def middleware(job, call_next)`, around the execution of a job: `call_next()` runs it and returns
 #: what its function returned. What the middleware returns is the job's result.
 JobMiddleware: TypeAlias = Callable[[Job[Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+#: `async def middleware(call, call_next)`, around the way of a job into a queue: `call_next()` enqueues the
+#: call, with all changes made to it, and returns the job. What the middleware returns, the caller gets.
+EnqueueMiddleware: TypeAlias = Callable[[EnqueueCall, Callable[[], Awaitable[Job[Any]]]], Awaitable[Job[Any]]]
 
 
 def check_middleware(given: Iterable[S], subject: str) -> tuple[S, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, Unpack
 
 from aqueue._core.clock import Duration
@@ -15,6 +15,7 @@ from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespac
 from aqueue.enqueuing import Enqueuing
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from aqueue.jobs import Job, fetch_jobs
+from aqueue.middleware import EnqueueMiddleware, check_middleware
 from aqueue.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,
@@ -42,6 +43,7 @@ class Queue(Enqueuing):
         default_timeout: Duration | None = None,
         *,
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
+        middleware: Iterable[EnqueueMiddleware] = (),
         **options: Unpack[SpaceOptions],
     ) -> None:
         """Name a queue.
@@ -50,6 +52,7 @@ class Queue(Enqueuing):
             connection: A redis-py client or a URL; see `aqueue.connection`.
             default_timeout: How long its jobs may run unless they say otherwise; 180 s, -1: no limit.
             max_job_bytes: Larger jobs are refused; 1 MiB.
+            middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
 
         Raises:
             SettingsError: A value that cannot be used.
@@ -57,6 +60,7 @@ class Queue(Enqueuing):
         self.name = check_name(name, "queue")
         self.space: Namespace = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
+        self._middleware = check_middleware(middleware, "call")
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"
