@@ -61,7 +61,10 @@ class Fetcher:
         self._busy = busy
         self._nonces = map(str, itertools.count(1))
         self._changed = asyncio.Event()
+        #: A wake token was taken: claim now, also without a free slot, so that it is passed on.
         self._rang = False
+        #: Something may be claimable. After a claim that left nothing, whatever comes pushes a wake token.
+        self._look = True
         self._bell: asyncio.Task[None] | None = None
         self._doorbell = Doorbell(space.client.pool)
         self._due: asyncio.TimerHandle | None = None
@@ -73,6 +76,7 @@ class Fetcher:
     def notice(self) -> None:
         """Look again: an execution has ended, or something else has changed."""
         self._idle_since = asyncio.get_running_loop().time()
+        self._look = self._look or self._limits.burst
         self._changed.set()
 
     def stop(self) -> None:
@@ -89,21 +93,24 @@ class Fetcher:
                 if free == 0 and self._limits.burst and not self._busy():
                     logger.warning("all slots are taken by jobs that were given up but do not end")
                     break
-                if free == 0 and not self._rang:
+                if not self._rang and not (free and self._look):
+                    if free:
+                        self._ring()
                     if await self._wait():
                         break
                     continue
-                self._rang = False
+                self._rang = self._look = False
                 was_busy = self._busy()
                 claimed = await self._claim(free)
                 if claimed is None:
+                    self._look = True
                     continue
+                self._look = self._look or claimed.more
+                self._arm(claimed.next_ms)
                 if claimed.more and self._free() > 0:
                     continue
                 if self._limits.burst and not was_busy and not self._busy():
                     break  # had a job run when the claim was sent, it might be queued again by now
-                if await self._pause(claimed):
-                    break
         finally:
             await self._close()
 
@@ -116,14 +123,6 @@ class Fetcher:
         if self._limits.max_jobs is not None:
             free = min(free, self._limits.max_jobs - self.claimed)
         return max(0, free)
-
-    async def _pause(self, claimed: Claimed) -> bool:
-        """Wait for something to do after a claim that took all there was; whether the run is over."""
-        if self._free() == 0:
-            return False
-        self._arm(claimed.next_ms)
-        self._ring()
-        return await self._wait()
 
     async def _wait(self) -> bool:
         """Wait until something has changed; whether max_idle_time is over."""
@@ -146,7 +145,11 @@ class Fetcher:
             self._due.cancel()
         self._due = None
         if next_ms is not None:
-            self._due = asyncio.get_running_loop().call_later(next_ms / 1000, self._changed.set)
+            self._due = asyncio.get_running_loop().call_later(next_ms / 1000, self._is_due)
+
+    def _is_due(self) -> None:
+        self._look = True
+        self._changed.set()
 
     def _ring(self) -> None:
         """Wait on the wake keys, unless that is being done already."""
@@ -161,7 +164,7 @@ class Fetcher:
             await asyncio.sleep(SHORTEST_PAUSE)
         finally:
             self._bell = None
-            self._rang = True  # a token taken without a free slot is passed on by a claim of nothing
+            self._rang = True
             self._changed.set()
 
     async def _claim(self, limit: int) -> Claimed | None:

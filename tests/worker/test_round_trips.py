@@ -1,0 +1,106 @@
+"""How often a program and a worker talk to Redis: counted, not timed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from aqueue import Job, Queue
+from aqueue._redis.client import Exchange
+from aqueue._redis.doorbell import Doorbell
+from aqueue._redis.scripts import load
+from tests import tasks
+from tests.support import wait_until
+from tests.worker.hands import make_worker, working
+
+Trips = Counter[str]
+
+_NAMES = {load(name).sha: name for name in ("enqueue", "claim", "settle")}
+
+
+@pytest.fixture
+async def trips(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Trips:
+    """Writes that waited for an answer, by the script or the command that they began with."""
+    await queue.enqueue(tasks.add, 1, 2)
+    await make_worker(queue).work(burst=True)  # all scripts are loaded
+    counted: Trips = Counter()
+    run, wait = Exchange.run, Doorbell.wait
+
+    async def counting_run(self: Exchange) -> list[Any]:
+        command, *rest = self._commands[0]
+        counted[_NAMES.get(str(rest[0]), "other") if command == "EVALSHA" else str(command)] += 1
+        return await run(self)
+
+    async def counting_wait(self: Doorbell, *args: Any) -> bool:
+        counted["BLPOP"] += 1
+        return await wait(self, *args)
+
+    monkeypatch.setattr(Exchange, "run", counting_run)
+    monkeypatch.setattr(Doorbell, "wait", counting_wait)
+    return counted
+
+
+async def test_an_enqueue_is_one_round_trip(queue: Queue, trips: Trips) -> None:
+    for _ in range(10):
+        await queue.enqueue(tasks.add, 1, 2, meta={"a": 1}, ttl=60)
+
+    assert trips == {"enqueue": 10}
+
+
+async def test_a_hundred_enqueues_at_once_are_two_round_trips(queue: Queue, trips: Trips) -> None:
+    await asyncio.gather(*(queue.enqueue(tasks.add, number, 1) for number in range(100)))
+
+    assert trips["enqueue"] <= 2
+
+
+async def test_a_thousand_jobs_are_enqueued_in_ten_and_fetched_in_one(
+    queue: Queue, url: str, trips: Trips
+) -> None:
+    jobs = await queue.enqueue_many(Queue.prepare_data(tasks.add, (1, 2)) for _ in range(1_000))
+    assert trips["enqueue"] == 10
+    trips.clear()
+
+    assert all(await Job.fetch_many([job.id for job in jobs], url))
+    assert sum(trips.values()) == 1
+
+
+async def test_a_worker_of_one_job_at_a_time_needs_two_round_trips_for_each(
+    queue: Queue, trips: Trips
+) -> None:
+    await queue.enqueue_many(Queue.prepare_data(tasks.add, (1, 2)) for _ in range(50))
+
+    await make_worker(queue, concurrency=1).work(burst=True)
+
+    assert trips["settle"] == 50
+    assert trips["claim"] <= 51
+
+
+async def test_an_idle_worker_needs_the_wake_a_claim_and_a_settlement(queue: Queue, trips: Trips) -> None:
+    async with working(queue, concurrency=1):
+        await wait_until(lambda: trips["BLPOP"])
+        before = trips.copy()
+        for _ in range(20):
+            await (await queue.enqueue(tasks.add, 1, 2)).wait(5)
+            waits = trips["BLPOP"]
+            await wait_until(lambda waits=waits: trips["BLPOP"] >= waits)  # type: ignore[misc]
+
+    used = trips - before
+    assert used["settle"] == 20
+    assert used["claim"] == 20
+    assert used["BLPOP"] == 20
+
+
+async def test_a_worker_of_a_hundred_needs_less_than_a_fifth_of_a_round_trip(
+    queue: Queue, trips: Trips
+) -> None:
+    await queue.enqueue_many(Queue.prepare_data(tasks.add, (1, 2)) for _ in range(1_000))
+    before = trips.copy()
+
+    await make_worker(queue, concurrency=100).work(burst=True)
+
+    used = trips - before
+    assert await queue.finished_job_registry.count() == 1_001
+    assert used["claim"] + used["settle"] < 0.2 * 1_000
