@@ -59,6 +59,7 @@ def worker(
     lease: given.Lease = "30",
     grace: given.Grace = "25",
     max_zombies: given.MaxZombies = None,
+    max_stall: given.MaxStall = "10m",
     max_jobs: given.MaxJobs = None,
     max_idle_time: given.MaxIdleTime = None,
     path: given.Paths = None,
@@ -75,7 +76,8 @@ def worker(
     """
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
-        lease=lease, grace=grace, max_zombies=max_zombies, max_jobs=max_jobs, max_idle_time=max_idle_time,
+        lease=lease, grace=grace, max_zombies=max_zombies, max_stall=max_stall, max_jobs=max_jobs,
+        max_idle_time=max_idle_time,
         paths=path or ["."], verbose=verbose, quiet=quiet,
     )  # fmt: skip
     finish(work(options))

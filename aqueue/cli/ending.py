@@ -12,14 +12,13 @@ import typer
 from aqueue.cli.text import first_line
 from aqueue.connection import ServerError
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
+from aqueue.worker.watchdog import RESTART as RESTART
 
 OK = 0
 FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
 UNREACHABLE = 4
-#: The process cannot go on as it is: start another one in its place.
-RESTART = 75
 REFUSED = 78
 INTERRUPTED = 130
 

@@ -14,7 +14,7 @@ _COLORS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
 
 class LineFormatter(logging.Formatter):
-    """`time level message`; tracebacks follow on lines of their own."""
+    """`time level message`; tracebacks and stacks follow on lines of their own."""
 
     def __init__(self, *, colored: bool = False) -> None:
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
@@ -28,6 +28,8 @@ class LineFormatter(logging.Formatter):
         line = f"{self.formatTime(record, self.datefmt)} {level} {printable(record.getMessage())}"
         if record.exc_info:
             line += "\n" + printable(self.formatException(record.exc_info), keep="\n\t")
+        if record.stack_info:
+            line += "\n" + printable(record.stack_info, keep="\n\t")
         return line
 
 

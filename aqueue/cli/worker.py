@@ -59,6 +59,7 @@ def _make(options: WorkerOptions) -> Worker:
         lease=options.lease,
         grace=options.grace,
         max_zombies=options.max_zombies,
+        max_stall=options.max_stall,
         namespace=options.target.namespace,
     )
 

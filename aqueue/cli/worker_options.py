@@ -28,6 +28,10 @@ MaxZombies: TypeAlias = Annotated[
     int | None,
     Option(metavar="N", help="End when more jobs were given up but run on. Default: half of --concurrency."),
 ]
+MaxStall: TypeAlias = Annotated[
+    str,
+    Option(metavar="TIME", help="End with 75 when a job blocks the event loop so long; others run the jobs."),
+]
 MaxJobs: TypeAlias = Annotated[int | None, Option(metavar="N", help="End after so many jobs.")]
 MaxIdleTime: TypeAlias = Annotated[
     str | None, Option(metavar="TIME", help="End after so long without a job.")
@@ -54,6 +58,7 @@ class WorkerOptions:
     lease: str
     grace: str
     max_zombies: int | None
+    max_stall: str
     max_jobs: int | None
     max_idle_time: str | None
     paths: Sequence[str]

@@ -37,7 +37,6 @@ class Heartbeat:
         space: Namespace,
         settings: WorkerSettings,
         worker_id: str,
-        *,
         leases: Callable[[], Sequence[Lease]],
         facts: Callable[[], dict[str, str | int]],
         heard: Callable[[News], None],
@@ -76,6 +75,10 @@ class Heartbeat:
         self._thread.join()
         self._client.close()
 
+    def beat_now(self) -> None:
+        """Beat out of turn; called from any thread."""
+        self._try_to_beat()
+
     def _live(self) -> None:
         try:
             self._beat_on()
@@ -88,15 +91,18 @@ class Heartbeat:
     def _beat_on(self) -> None:
         pause = 0.0
         while not self._over.wait(pause):
-            try:
-                self._beat()
-                pause = self._settings.beat
-            except (AqueueError, ServerError) as error:
-                logger.debug("a heartbeat failed, trying again: %s", error)
-                pause = RETRY_PAUSE
-            except Exception:
-                logger.exception("a heartbeat failed for a reason of its own, trying again")
-                pause = RETRY_PAUSE
+            pause = self._settings.beat if self._try_to_beat() else RETRY_PAUSE
+
+    def _try_to_beat(self) -> bool:
+        try:
+            self._beat()
+        except (AqueueError, ServerError) as error:
+            logger.debug("a heartbeat failed, trying again: %s", error)
+            return False
+        except Exception:
+            logger.exception("a heartbeat failed for a reason of its own, trying again")
+            return False
+        return True
 
     def _beat(self) -> None:
         """Extend all leases, 500 per call; each call also carries the worker's record.

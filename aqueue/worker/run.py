@@ -30,6 +30,7 @@ from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 from aqueue.worker.settler import Settler
 from aqueue.worker.shield import finish
+from aqueue.worker.watchdog import Watchdog
 from aqueue.worker.zombies import Zombies
 
 logger = logging.getLogger("aqueue.worker")
@@ -97,9 +98,8 @@ class Run:
             taken=self.running.__len__,
             busy=lambda: bool(self.running.unsettled),
         )  # fmt: skip
-        self._heartbeat = Heartbeat(
-            space, settings, me.id, leases=self.running.leases, facts=self._facts, heard=self._heard
-        )
+        self._heartbeat = Heartbeat(space, settings, me.id, self._leases, self._facts, self._heard)
+        self._watchdog = Watchdog(self.running, settings, self._heartbeat.beat_now)
 
     def ask_to_stop(self) -> None:
         """Claim no more, then drain."""
@@ -136,6 +136,7 @@ class Run:
         client = self._space.client
         client.workers += 1
         self._heartbeat.start()
+        self._watchdog.start(is_guest=ready is not None)
         client.subscriber.subscribe(commands, self._commanded)
         if ready is not None:
             ready.set_result(None)
@@ -226,6 +227,7 @@ class Run:
 
     async def _leave(self) -> None:
         await self._heartbeat.stop()
+        self._watchdog.stop()
         try:
             async with asyncio.timeout(LAST_CALL):
                 await self._space.client.run(operations.leave(self._space.keys, self._me.id))
@@ -323,10 +325,19 @@ class Run:
             "queues": " ".join(self._me.queues),
             "concurrency": self._settings.concurrency,
             "lease": self._settings.lease_ms,
-            "state": "stopping" if self._stopping.is_set() else "busy" if len(self.running) else "idle",
+            "state": self._state(),
             "running": len(self.running),
             "zombies": len(self.running.zombies),
             "finished": self._me.finished,
             "failed": self._me.failed,
             "started_at": self._started_at,
         }
+
+    def _leases(self) -> list[Lease]:
+        """The leases to renew; called from the heartbeat thread."""
+        return [] if self._watchdog.has_given_up else self.running.leases()
+
+    def _state(self) -> str:
+        if self._watchdog.has_given_up:
+            return "stalled"
+        return "stopping" if self._stopping.is_set() else "busy" if len(self.running) else "idle"

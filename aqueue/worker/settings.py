@@ -18,6 +18,7 @@ from aqueue.worker.lifespan import Opener, check_lifespan
 MAX_CONCURRENCY = 10_000
 MAX_JOBS = 10**15
 SHORTEST_LEASE_MS = 1_000
+SHORTEST_STALL_MS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,10 @@ class WorkerSettings:
     lifespan: Opener | None = None
     #: Around each execution, the first outermost.
     middleware: Sequence[JobMiddleware] = ()
+    #: When code has blocked the event loop for this long, the leases are given up.
+    max_stall: float = 600.0
+    #: When it has for this long, it is logged.
+    stall_warning: float = 5.0
     #: After a cancellation, a job may clean up this long.
     cleanup: float = 5.0
     #: After that, this long for settling what is left while Redis is away; with the last beat and the
@@ -66,6 +71,7 @@ def check_settings(
     lease: Duration,
     grace: Duration,
     max_zombies: int | None = None,
+    max_stall: Duration = 600,
     default_timeout: Duration | None = None,
     lifespan: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
     middleware: Iterable[JobMiddleware] = (),
@@ -76,20 +82,25 @@ def check_settings(
         SettingsError: A value that cannot be used.
     """
     check_integer(concurrency, "concurrency", 1, MAX_CONCURRENCY)
-    lease_ms = to_ms(lease, "lease")
-    if lease_ms < SHORTEST_LEASE_MS:
-        raise SettingsError(f"lease={lease!r} must be at least {SHORTEST_LEASE_MS // 1000} s")
     if max_zombies is None:
         max_zombies = max(1, concurrency // 2)
     return WorkerSettings(
         concurrency=concurrency,
-        lease=lease_ms / 1000,
+        lease=_at_least(SHORTEST_LEASE_MS, lease, "lease") / 1000,
         grace=to_ms(grace, "grace", zero=True) / 1000,
         max_zombies=check_integer(max_zombies, "max_zombies", 0, MAX_CONCURRENCY),
         default_timeout=check_timeout(default_timeout),
         lifespan=check_lifespan(lifespan),
         middleware=check_middleware(middleware, "job"),
+        max_stall=_at_least(SHORTEST_STALL_MS, max_stall, "max_stall") / 1000,
     )
+
+
+def _at_least(shortest_ms: int, duration: Duration, name: str) -> int:
+    milliseconds = to_ms(duration, name)
+    if milliseconds < shortest_ms:
+        raise SettingsError(f"{name}={duration!r} must be at least {shortest_ms // 1000} s")
+    return milliseconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@
     executor     runs them, as tasks and in threads                    aqueue.worker.executor
     settler      records how they ended, until Redis has answered      aqueue.worker.settler
     heartbeat    keeps their leases, in a thread of its own            aqueue.worker.heartbeat
+    watchdog     tells what blocks the loop, in a thread of its own    aqueue.worker.watchdog
     maintenance  promotes, recovers and prunes, for everybody          aqueue.worker.maintenance
 
 Shutdown (SIGTERM, SIGINT, `stop()`): claim no more; running jobs go on up to the grace, their
@@ -49,6 +50,7 @@ class Worker:
         grace: Duration = 25,
         default_timeout: Duration | None = None,
         max_zombies: int | None = None,
+        max_stall: Duration = 600,
         lifespan: LifespanFunction | None = None,
         middleware: Iterable[JobMiddleware] = (),
         allow: Iterable[str] | str | None = None,
@@ -68,6 +70,8 @@ class Worker:
             max_zombies: With more jobs than this that were given up but whose code still runs, it drains, and
                 `restart_reason` says so: only a new process gets their slots back. Default: half the
                 concurrency, at least 1.
+            max_stall: When code blocks the event loop for so long, and for longer than each running job may
+                run, other workers get the jobs; `work()` in the main thread then ends the process with 75.
             lifespan: Opens what the jobs share, before the first of them, and closes it after the last; jobs
                 see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
                 decorated with `contextlib.asynccontextmanager`.
@@ -90,6 +94,7 @@ class Worker:
             lease=lease,
             grace=grace,
             max_zombies=max_zombies,
+            max_stall=max_stall,
             default_timeout=default_timeout,
             lifespan=lifespan,
             middleware=middleware,

@@ -36,6 +36,14 @@ async def block(seconds: float) -> str:
     return "blocked"
 
 
+async def block_at(door: str) -> int:
+    """As `wait_at`, but the event loop waits, too."""
+    with recorded():
+        while not is_open(door, os.getpid()):
+            time.sleep(0.01)  # noqa: ASYNC251
+    return os.getpid()
+
+
 async def wait_at(door: str) -> int:
     """Wait until there is a file of this name with this process's id at its end; return the id."""
     with recorded():

@@ -90,14 +90,20 @@ class Fleet:
             worker.kill()
 
     def spawn(
-        self, *queues: str, lease: float = 1, grace: float = 5, concurrency: int = 8, name: str = "w"
+        self,
+        *queues: str,
+        lease: float = 1,
+        grace: float = 5,
+        concurrency: int = 8,
+        name: str = "w",
+        options: Sequence[str] = (),
     ) -> WorkerProc:
         """Start a worker; does not wait for it."""
         number = len(self.workers)
         command = [
             sys.executable, "-m", "aqueue", "worker", *(queues or ("default",)), "--url", self._url,
             "--namespace", self._namespace, "--lease", str(lease), "--grace", str(grace),
-            "--concurrency", str(concurrency), "--name", f"{name}{number}", "--path", str(ROOT),
+            "--concurrency", str(concurrency), "--name", f"{name}{number}", "--path", str(ROOT), *options,
         ]  # fmt: skip
         environment = {**os.environ, VARIABLE: str(self.ledger.path), "PYTHONFAULTHANDLER": "1"}
         worker = WorkerProc(command, environment, self._folder / f"worker{number}.log")

@@ -151,3 +151,36 @@ async def test_the_job_of_a_killed_worker_is_soon_run_by_another(
     print(f"recovered {took:.2f} s after the kill")
     assert took <= lease + 4  # lease + 2 where nothing else runs
     checker.check([job.id])
+
+
+@pytest.mark.timeout(40)
+async def test_a_worker_whose_loop_stays_blocked_exits_75_and_its_jobs_are_run_by_another(
+    queue: Queue, fleet: Fleet, checker: Checker, tmp_path: Path
+) -> None:
+    door = str(tmp_path / "door")
+    blocked = await fleet.spawn(options=["--max-stall", "1.5"]).serving()
+    held = [await queue.enqueue(func, door, job_timeout=1) for func in (jobs.wait_at, jobs.block_at)]
+
+    assert await blocked.ended() == 75
+    assert f"it runs job {held[1].id} ('tests.chaos.jobs.block_at')" in blocked.output
+    assert "time.sleep(0.01)" in blocked.output
+    second = await fleet.spawn().serving()
+    jobs.open_door(door, second.pid)
+    assert [await job.wait(10) for job in held] == [second.pid] * 2
+    assert {each.lost for each in checker.check(job.id for job in held).values()} == {1}
+
+
+@pytest.mark.timeout(40)
+async def test_a_worker_that_was_frozen_does_not_take_it_for_a_stall_of_its_loop(
+    queue: Queue, fleet: Fleet, checker: Checker
+) -> None:
+    worker = await fleet.spawn(options=["--max-stall", "1"]).serving()
+    worker.freeze()
+    await asyncio.sleep(3)
+    worker.thaw()
+    job = await queue.enqueue(jobs.nap, 1.5)
+
+    assert await job.wait(10) == 1.5
+    assert worker.code is None
+    assert "event loop" not in worker.output
+    checker.check([job.id])

@@ -164,6 +164,7 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(url: str, invoke: Invoke) ->
         ("-n", "bad name"): "worker name 'bad name'",
         ("--lease", "5x"): "lease='5x' is not a duration",
         ("--grace", "-1"): "grace='-1'",
+        ("--max-stall", "0.1"): "max_stall='0.1' must be at least 1 s",
         ("--max-idle-time", "soon"): "max_idle_time='soon'",
         ("--max-jobs", "0"): "max_jobs=0",
         ("-c", "0"): "concurrency=0",

@@ -291,6 +291,18 @@ async def swallow_and_look(name: str) -> None:
             probe.notes.append((error.job_id, error.reason))
 
 
+def wait_at_the_door(name: str) -> bool:
+    """Wait without giving way to anybody."""
+    return probes[name].door.wait(20)
+
+
+async def hold_the_loop(name: str) -> str:
+    """Block the event loop until the test opens the door."""
+    with probes[name].counted():
+        wait_at_the_door(name)
+    return "blocked"
+
+
 # -- the current job
 
 
