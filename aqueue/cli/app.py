@@ -15,11 +15,14 @@ from aqueue.cli.enqueue import enqueue as run_enqueue
 from aqueue.cli.ids import CANCEL, DELETE, STOP, end_jobs
 from aqueue.cli.info import InfoOptions
 from aqueue.cli.info import info as run_info
+from aqueue.cli.jobs import JobsOptions
+from aqueue.cli.jobs import jobs as run_jobs
 from aqueue.cli.options import AsJson, JobIds, NamespaceName, QueueNames, Target, Url
 from aqueue.cli.queues import empty as run_empty
 from aqueue.cli.queues import pause as run_pause
 from aqueue.cli.requeue import RequeueOptions
 from aqueue.cli.requeue import requeue as run_requeue
+from aqueue.cli.show import show as run_show
 from aqueue.cli.worker import work
 
 app = typer.Typer(
@@ -168,6 +171,50 @@ def info(
         queues=queues or [], target=Target(url, namespace), as_json=as_json, interval=interval
     )
     finish(run_info(options))
+
+
+@app.command()
+def jobs(
+    status: Annotated[
+        str,
+        Argument(
+            metavar="STATUS",
+            help="queued, scheduled, started, finished, failed, deferred, canceled or expired.",
+        ),
+    ] = "queued",
+    queue: Annotated[
+        list[str] | None, Option("--queue", "-q", metavar="QUEUE", help="Only of these queues. Default: all.")
+    ] = None,
+    limit: Annotated[int, Option(metavar="N", help="At most so many.")] = 50,
+    offset: Annotated[int, Option(metavar="N", help="Pass over so many.")] = 0,
+    newest: Annotated[bool, Option("--newest", help="The last ones first.")] = False,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs of one status, in the order of their registry; stopped ones are among the failed."""
+    options = JobsOptions(
+        status=status, queues=queue or [], limit=limit, offset=offset, newest=newest,
+        target=Target(url, namespace), as_json=as_json,
+    )  # fmt: skip
+    finish(run_jobs(options))
+
+
+@app.command()
+def show(
+    job_id: Annotated[str, Argument(metavar="ID", help="The job's id.")],
+    decode: Annotated[
+        bool, Option("--decode", help="Decode what it carries, too. Pickled data can run code: see docs.")
+    ] = False,
+    url: Url = None,
+    namespace: NamespaceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one job whole.
+
+    Exit codes: 0 shown, 3 there is no such job.
+    """
+    finish(run_show(job_id, Target(url, namespace), decode=decode, as_json=as_json))
 
 
 @app.command()

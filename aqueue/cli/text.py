@@ -41,3 +41,8 @@ def shown_age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def shown_when(age: float) -> str:
+    """An instant by its age in seconds: "4 s ago", "in 3 min"."""
+    return f"{shown_age(age)} ago" if age >= 0 else f"in {shown_age(-age)}"

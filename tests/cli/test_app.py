@@ -18,7 +18,8 @@ from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, Setting
 from tests.cli.conftest import PLAIN, Invoke
 
 COMMANDS = (
-    "worker", "enqueue", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume", "info", "demo",
+    "worker", "enqueue", "jobs", "show", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume",
+    "info", "demo",
 )  # fmt: skip
 
 
