@@ -66,6 +66,8 @@ def worker(
     max_jobs: given.MaxJobs = None,
     max_idle_time: given.MaxIdleTime = None,
     path: given.Paths = None,
+    lifespan: given.Lifespan = None,
+    middleware: given.Middleware = None,
     verbose: given.Verbose = False,
     quiet: given.Quiet = False,
 ) -> None:
@@ -74,14 +76,14 @@ def worker(
     The first SIGTERM or Ctrl-C stops it gently, the second cancels the running jobs; jobs that have not
     ended go back to their queue. A TIME is in seconds, or like 3m and 1h30m.
 
-    Exit codes: 0 drained, 2 wrong usage, 4 Redis cannot be reached, 75 start another one in its place,
-    78 Redis refuses the credentials, 130 ended by a second signal.
+    Exit codes: 0 drained, 1 the lifespan failed, 2 wrong usage, 4 Redis cannot be reached, 75 start another
+    one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
     """
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, max_zombies=max_zombies, max_stall=max_stall, max_jobs=max_jobs,
-        max_idle_time=max_idle_time,
-        paths=path or ["."], verbose=verbose, quiet=quiet,
+        max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan, middleware=middleware or [],
+        verbose=verbose, quiet=quiet,
     )  # fmt: skip
     finish(work(options))
 

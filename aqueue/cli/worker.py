@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from aqueue import __version__
-from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART
+from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain
+from aqueue.cli.imports import import_object
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.worker_options import WorkerOptions
 from aqueue.errors import SettingsError
@@ -26,8 +27,9 @@ async def work(options: WorkerOptions) -> int:
     elif options.quiet:
         own = root = logging.WARNING
     with logging_to_stderr(root=root, own=own):
-        worker = _make(options)
+        check_limits(options.burst, options.max_jobs, options.max_idle_time)
         put_first(options.paths)
+        worker = _make(options)
         await options.target.check()
         logger.info("aqueue %s, pid %d, %s", __version__, os.getpid(), _facts(worker))
         code = FAILED
@@ -35,6 +37,10 @@ async def work(options: WorkerOptions) -> int:
             await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
             logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
             code = _code(worker)
+        except Exception as error:
+            if error is not worker.lifespan_error:
+                raise
+            complain(f"the lifespan {options.lifespan} raised {type(error).__name__}: {error}")
         finally:
             if worker.has_zombies:  # their threads would keep the process
                 sys.stdout.flush()
@@ -50,7 +56,6 @@ def _code(worker: Worker) -> int:
 
 
 def _make(options: WorkerOptions) -> Worker:
-    check_limits(options.burst, options.max_jobs, options.max_idle_time)  # before Redis is asked
     return Worker(
         options.queues or ["default"],
         options.target.url,
@@ -61,6 +66,8 @@ def _make(options: WorkerOptions) -> Worker:
         max_zombies=options.max_zombies,
         max_stall=options.max_stall,
         namespace=options.target.namespace,
+        lifespan=None if options.lifespan is None else import_object(options.lifespan, "--lifespan"),
+        middleware=[import_object(name, "--middleware") for name in options.middleware],
     )
 
 

@@ -42,6 +42,14 @@ Paths: TypeAlias = Annotated[
         "--path", "-P", metavar="FOLDER", help="Import modules from here first. Default: the current folder."
     ),
 ]
+Lifespan: TypeAlias = Annotated[
+    str | None,
+    Option(metavar="MODULE:NAME", help="Opens what the jobs share; see Worker(lifespan=...)."),
+]
+Middleware: TypeAlias = Annotated[
+    list[str] | None,
+    Option(metavar="MODULE:NAME", help="Around each job; may be repeated, the first is the outermost."),
+]
 Verbose: TypeAlias = Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")]
 Quiet: TypeAlias = Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")]
 
@@ -62,5 +70,7 @@ class WorkerOptions:
     max_jobs: int | None
     max_idle_time: str | None
     paths: Sequence[str]
+    lifespan: str | None
+    middleware: Sequence[str]
     verbose: bool
     quiet: bool

@@ -34,6 +34,8 @@ def check_lifespan(given: Callable[..., AbstractAsyncContextManager[Any]] | None
         return None
     if not callable(given):  # pyright: ignore[reportUnnecessaryComparison]
         raise SettingsError(f"lifespan={given!r} is not a function: {_EXPECTED}")
+    if isinstance(given, type) and not hasattr(given, "__aenter__"):
+        raise SettingsError(f"lifespan={given!r} is no class of context managers: {_EXPECTED}")
     if not isinstance(given, type) and hasattr(given, "__aenter__"):
         raise SettingsError("lifespan= got what the function returned: give the function itself, not called")
     if inspect.isasyncgenfunction(given) or inspect.iscoroutinefunction(given):

@@ -328,7 +328,7 @@ async def just_a_coroutine(worker: Worker) -> None:
     [
         (5, "not a function"), ("module:func", "not a function"), (Shared()(Worker()), "not called"),
         (generate, "asynccontextmanager"), (just_a_coroutine, "asynccontextmanager"),
-        (takes_two, "needs more"),
+        (takes_two, "needs more"), (Probe, "no class of context managers"),
     ],
     ids=str,
 )  # fmt: skip
