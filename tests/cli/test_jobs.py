@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -43,12 +44,12 @@ def test_waiting_jobs_are_listed_in_their_order(queue: Queue, invoke: Invoke) ->
     enqueue(queue, tasks.add, 1, 2, job_id="a")
     enqueue(queue, tasks.add, 1, 2, job_id="b", priority=5)
 
-    lines = invoke("jobs").stdout.splitlines()
+    lines = re.sub(r"\d+ s ago", "lately", invoke("jobs").stdout).splitlines()
 
     assert [line.split() for line in lines] == [
         ["id", "status", "queue", "function", "when"],
-        ["b", "queued", "default", "tests.tasks.add", "0", "s", "ago"],
-        ["a", "queued", "default", "tests.tasks.add", "0", "s", "ago"],
+        ["b", "queued", "default", "tests.tasks.add", "lately"],
+        ["a", "queued", "default", "tests.tasks.add", "lately"],
         [],
         ["2", "queued", "jobs"],
     ]

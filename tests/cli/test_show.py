@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_a_failed_job_is_shown_whole(failed: Queue, invoke: Invoke) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     head, error, earlier = result.stdout.split("\n\n")
     told = {line[:17].strip(): line[17:].strip() for line in head.splitlines()}
-    assert told["created at"].endswith("UTC, 0 s ago")
+    assert re.fullmatch(r"[\d-]{10} [\d:]{8} UTC, \d+ s ago", told["created at"])
     assert {name: text for name, text in told.items() if not name.endswith(" at")} == {
         "id": "a", "status": "failed", "queue": "default", "function": "tests.cli.jobs.fail",
         "description": "nightly", "priority": "5", "worker name": "web1", "timeout": "60 s", "ttl": "3600 s",
@@ -70,7 +71,7 @@ def test_a_failed_job_is_shown_whole(failed: Queue, invoke: Invoke) -> None:
     lines = earlier.splitlines()
     assert lines[0] == "earlier executions, the last one first"
     assert [line.split()[0] for line in lines[1:]] == ["retried", "failed", "retried"]
-    assert lines[2].endswith("UTC, 0 s ago, by web1: ValueError: it is broken")
+    assert lines[2].endswith(" s ago, by web1: ValueError: it is broken")
 
 
 def test_json_has_all_of_it_under_stable_keys(failed: Queue, invoke: Invoke) -> None:
