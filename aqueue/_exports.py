@@ -5,6 +5,7 @@ from aqueue._core.status import JobStatus
 from aqueue.calls import EnqueueCall
 from aqueue.connection import pop_connection, push_connection, use_connection
 from aqueue.current import cancel_job, get_current_job, requeue_job
+from aqueue.decorators import job
 from aqueue.errors import (
     AqueueError,
     BadSignature,
@@ -69,6 +70,7 @@ __all__ = [
     "cancel_job",
     "get_current_job",
     "get_failed_queue",
+    "job",
     "pop_connection",
     "push_connection",
     "requeue_job",

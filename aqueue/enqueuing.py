@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar, Unpack, overload
 
 from aqueue._core.clock import Duration, delay_until, to_ms
-from aqueue._core.options import OPTION_NAMES, EnqueueOptions, check_options
+from aqueue._core.decorated import with_defaults
+from aqueue._core.options import EnqueueOptions, check_known, check_options
 from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, PrepareOptions, R, Ts
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import NewJob
@@ -17,7 +18,7 @@ from aqueue.bound import BoundQueue
 from aqueue.calls import EnqueueCall
 from aqueue.connection import Namespace
 from aqueue.draft import check_arguments, draft, new_job, split_options
-from aqueue.errors import EnqueueUncertain, InvalidJobOperation, SettingsError
+from aqueue.errors import EnqueueUncertain, InvalidJobOperation
 from aqueue.jobs import Job
 from aqueue.middleware import EnqueueMiddleware, around
 
@@ -166,10 +167,7 @@ class Enqueuing:
         Raises:
             SettingsError: An unknown option, or a value that cannot be used.
         """
-        unknown = set(options) - OPTION_NAMES
-        if unknown:
-            known = ", ".join(sorted(OPTION_NAMES))
-            raise SettingsError(f"unknown option {', '.join(sorted(unknown))}: there are {known}")
+        check_known(options)
         check_options(options)
         return BoundQueue(self._enqueue, options)
 
@@ -220,10 +218,8 @@ class Enqueuing:
         """
         if "timeout" in options:
             options["job_timeout"] = options.pop("timeout")
-        unknown = set(options) - OPTION_NAMES
-        if unknown:
-            raise SettingsError(f"unknown option {', '.join(sorted(unknown))} of prepare_data")
-        return EnqueueData(func, *check_arguments(args, kwargs), options)
+        check_known(options)
+        return EnqueueData(func, *check_arguments(args, kwargs), with_defaults(func, options))
 
     async def enqueue_many(self, job_datas: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Enqueue calls made by `prepare_data`. One round trip per 100; each hundred is atomic.
@@ -288,6 +284,7 @@ class Enqueuing:
         given: Mapping[str, Any],
         delay_ms: int = 0,
     ) -> Job[Any]:
+        given = with_defaults(func, given)
         if self._middleware:
             call = EnqueueCall.make(self.name, func, args, kwargs, given, delay_ms)
             return await around(self._middleware, call, lambda: self._send(*self._make(*call.parts())))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aqueue._core.clock import Duration, now_ms, to_ms
+from aqueue._core.decorated import with_defaults
 from aqueue._core.names import check_job_id, check_name, new_nonce
 from aqueue._core.options import JobOptions, Retry, check_options
 from aqueue._core.record import JobRecord
@@ -57,8 +58,8 @@ class Job(JobView, Generic[R_co]):
         origin: str = "",
         meta: Mapping[str, Any] | None = None,
         retry: Retry | int | None = None,
-        priority: int = 0,
-        at_front: bool = False,
+        priority: int | None = None,
+        at_front: bool | None = None,
         **space_options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Make a job without storing it; no I/O. `queue.enqueue_job(job)` or `job.save()` stores it.
@@ -67,20 +68,24 @@ class Job(JobView, Generic[R_co]):
             SettingsError: A function, id, name or option that cannot be used.
             PayloadError: Arguments or meta that cannot be encoded.
         """
-        given = {
+        given: Mapping[str, Any] = {
             "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "priority": priority, "at_front": at_front,
+            "meta": meta,
         }  # fmt: skip
+        given = with_defaults(func, {name: value for name, value in given.items() if value is not None})
         space = open_namespace(connection, **space_options)
         options: JobOptions = check_options(given)
-        record = draft(space.codec, func, *check_arguments(args, kwargs), options, job_id=id, meta=meta)
+        record = draft(
+            space.codec, func, *check_arguments(args, kwargs), options, job_id=id, meta=given.get("meta")
+        )
         record = record.evolve(
             created_at=now_ms(),
             queue=check_name(origin, "queue") if origin else None,
             timeout=options.timeout,  # kept also where it is the default: a queue's own must not replace it
         )
         job: Job[Any] = Job(record, space)
-        job._at_front = at_front
+        job._at_front = options.at_front
         return job
 
     @classmethod

@@ -13,6 +13,7 @@ from types import MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from aqueue._core.decorated import Decorated
 from aqueue.errors import SettingsError
 
 _MAX_PATH = 500
@@ -151,7 +152,9 @@ _MISSING = object()
 
 
 def is_coroutine_function(func: Callable[..., Any]) -> bool:
-    """Whether calling it makes a coroutine; sees through partials and objects with `async def __call__`."""
+    """Whether calling it makes a coroutine; sees through @job, partials and `async def __call__`."""
+    if isinstance(func, Decorated):
+        func = func.__wrapped__
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
 
 

@@ -167,22 +167,35 @@ def _path(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-class EnqueueOptions(TypedDict, total=False):
-    """The options of `Queue.enqueue` and its like; see `JobOptions` for what each does."""
+class JobDefaults(TypedDict, total=False):
+    """The options that several jobs may share; see `JobOptions` for what each does."""
 
     job_timeout: Duration | None
     result_ttl: Duration | None
     ttl: Duration | None
     failure_ttl: Duration | None
     description: str | None
-    job_id: str | None
     at_front: bool
     meta: Mapping[str, Any] | None
     retry: Retry | int | None
     priority: int
 
 
+class EnqueueOptions(JobDefaults, total=False):
+    """The options of `Queue.enqueue` and its like."""
+
+    job_id: str | None
+
+
 OPTION_NAMES = frozenset(EnqueueOptions.__annotations__)
+
+
+def check_known(given: Iterable[str]) -> None:
+    """Raise SettingsError for names that are no options."""
+    unknown = set(given) - OPTION_NAMES
+    if unknown:
+        known = ", ".join(sorted(OPTION_NAMES))
+        raise SettingsError(f"unknown option {', '.join(sorted(unknown))}: there are {known}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aqueue import job
+
 
 async def send(to: str, subject: str = "", tries: int = 1) -> int:
     return len(to + subject) * tries
@@ -12,6 +14,16 @@ def add(a: int, b: int) -> str:
 
 
 async def nothing() -> None: ...
+
+
+@job("mail", timeout="3m", result_ttl=-1)
+async def mail(to: str, subject: str = "") -> int:
+    return len(to + subject)
+
+
+@job("sums", retry=3)
+def double(number: int, *, times: int = 1) -> float:
+    return 2.0**times * number
 
 
 class Account:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
-from aqueue import Job, Queue, Retry, get_current_job
-from tests.typing.functions import Account, add, nothing, send
+from aqueue import Job, Queue, Retry, get_current_job, job
+from tests.typing.functions import Account, add, double, mail, nothing, send
 
 
 async def arguments_are_the_functions_own(queue: Queue) -> None:
@@ -66,10 +66,25 @@ async def a_wider_result(job: Job[object]) -> object:
 
 
 async def a_job_knows_its_result(queue: Queue) -> None:
-    job = await queue.enqueue(send, "anna")
-    assert_type(await job.wait(timeout=5), int)
-    assert_type(await job.return_value(), int | None)
-    assert_type(job.result, int | None)
-    assert_type(await queue.enqueue_job(job), Job[int])
-    assert_type(await a_wider_result(job), object)
+    sent = await queue.enqueue(send, "anna")
+    assert_type(await sent.wait(timeout=5), int)
+    assert_type(await sent.return_value(), int | None)
+    assert_type(sent.result, int | None)
+    assert_type(await queue.enqueue_job(sent), Job[int])
+    assert_type(await a_wider_result(sent), object)
     assert_type(get_current_job(), Job[Any] | None)
+
+
+async def decorated_functions(queue: Queue) -> None:
+    assert_type(await mail("anna", subject="hello"), int)
+    assert_type(double(1, times=2), float)
+    assert_type(await mail.delay("anna", subject="hello"), Job[int])
+    assert_type(await double.delay(1, times=2), Job[float])
+    assert_type(await mail.options(job_id="a", ttl=5).delay("anna"), Job[int])
+    assert_type(await double.options(at_front=True).delay(1, times=2), Job[float])
+    assert_type(await queue.enqueue(mail, "anna", subject="hello"), Job[int])
+    assert_type(await queue.enqueue(double, 1, times=2), Job[float])
+    assert_type(await queue.enqueue(mail, "anna", ttl=5), Job[int])
+    assert_type(await queue.enqueue_in(60, mail, "anna", job_id="a"), Job[int])
+    Queue.prepare_data(mail, ("anna",), job_id="a")
+    job(queue, timeout=5)(send)

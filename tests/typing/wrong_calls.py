@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aqueue import Job, Queue
-from tests.typing.functions import Account, add, send
+from aqueue import Job, Queue, job
+from tests.typing.functions import Account, add, double, mail, send
 
 
 async def wrong_arguments(queue: Queue, later: datetime) -> None:
@@ -52,7 +52,29 @@ def wrong_data_for_many() -> None:
 
 
 async def wrong_results(queue: Queue) -> None:
-    job = await queue.enqueue(send, "anna")
-    text: str = await job.wait()  # E
-    narrower: Job[bool] = job  # E
+    sent = await queue.enqueue(send, "anna")
+    text: str = await sent.wait()  # E
+    narrower: Job[bool] = sent  # E
     print(text, narrower)
+
+
+async def wrong_calls_of_decorated_functions(queue: Queue) -> None:
+    await mail(1)  # E
+    await mail.delay(1)  # E
+    await mail.delay("anna", ttl=5)  # E
+    await double.delay()  # E
+    await double.delay(1, job_id="a")  # E
+    await mail.options(tll=5).delay("anna")  # E
+    await mail.options(ttl=5).delay(1)  # E
+    await queue.enqueue(mail, 1)  # E
+    await queue.enqueue(double, 1, times="2")  # E
+    text: str = await (await mail.delay("anna")).wait()  # E
+    print(text)
+
+
+def wrong_decorators() -> None:
+    job()  # E
+    job(send)  # E
+    job("mail", job_id="a")  # E
+    job("mail", timeout=[5])  # E
+    job("mail", tll=5)  # E
