@@ -56,6 +56,8 @@ class Identity:
     #: Outcomes recorded since it was made.
     finished: int = 0
     failed: int = 0
+    #: Called with each of them.
+    told: Callable[[Lease, Outcome], None] | None = None
 
 
 class Run:
@@ -292,6 +294,8 @@ class Run:
         if word != "lost":
             self._me.finished += isinstance(outcome, Finished)
             self._me.failed += isinstance(outcome, Failed)
+            if self._me.told is not None:
+                self._me.told(execution.lease, outcome)
         report(execution.lease, outcome, word)
         self._free(execution)
 
