@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from redis import Redis as SyncRedis
@@ -80,11 +80,25 @@ class Namespace:
     connector: Connector
     keys: Keys
     codec: Codec
+    #: Whether it was left to the environment where it is, and how it is called.
+    default_redis: bool = False
+    default_name: bool = False
 
     @property
     def client(self) -> AsyncClient:
         """The running loop's client."""
         return self.connector.client()
+
+    def here(self) -> Namespace:
+        """Itself; inside a `lives_in` block, with what was left to the environment as the block says."""
+        if _elsewhere is None:
+            return self
+        connector, keys = _elsewhere
+        return replace(
+            self,
+            connector=connector if self.default_redis else self.connector,
+            keys=keys if self.default_name else self.keys,
+        )
 
 
 def open_namespace(
@@ -100,12 +114,35 @@ def open_namespace(
         SettingsError: A connection, name, serializer, size or module that cannot be used.
     """
     chosen: Any = connection
-    if chosen is None:
-        chosen = _pushed.get()[-1] if _pushed.get() else os.environ.get("AQUEUE_URL") or DEFAULT_URL
+    if chosen is None and _pushed.get():
+        chosen = _pushed.get()[-1]
+    default_redis = chosen is None
+    if default_redis:
+        chosen = os.environ.get("AQUEUE_URL") or DEFAULT_URL
     check_integer(max_job_bytes, "max_job_bytes", 1, LARGEST_JOB_BYTES)
     namespace = options.get("namespace")
+    default_name = namespace is None
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
     allowed = None if allow is None else Allowed(allow)
     codec = Codec(check_serializer(options.get("serializer")), max_job_bytes, allowed)
-    return Namespace(connector_for(chosen), Keys(namespace), codec)
+    space = Namespace(connector_for(chosen), Keys(namespace), codec, default_redis, default_name)
+    return space.here()
+
+
+#: What a `lives_in` block says.
+_elsewhere: tuple[Connector, Keys] | None = None
+
+
+@contextmanager
+def lives_in(connection: Connection, namespace: str) -> Generator[None]:
+    """Let all live there that was left to the environment, in all threads, whenever it was made: for tests.
+
+    A `Queue` that a module makes while it is imported is older than any test.
+    """
+    global _elsewhere
+    before, _elsewhere = _elsewhere, (connector_for(connection), Keys(namespace))
+    try:
+        yield
+    finally:
+        _elsewhere = before

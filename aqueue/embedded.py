@@ -91,14 +91,14 @@ def check_url(url: str) -> None:
         )
 
 
-def release_servers() -> None:
-    """Give up this process's share of all servers; each ends when its last owner has.
+def release_servers(url: str | None = None) -> None:
+    """Give up this process's share of all servers, or of that of `url`; each ends when its last owner has.
 
     The end of the process does the same: the kernel closes what we hold, later than the last exit handler
     that may still want to talk to the server.
     """
     with _turn:
-        for folder in list(_owned):
+        for folder in list(_owned) if url is None else [_folder(url)]:
             _drop(folder)
 
 

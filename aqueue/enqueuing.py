@@ -29,9 +29,14 @@ class Enqueuing:
     """The part of `Queue` that makes jobs and stores them."""
 
     name: str
-    space: Namespace
+    _space: Namespace
     _default_timeout: int | None
     _middleware: Sequence[EnqueueMiddleware]
+
+    @property
+    def space(self) -> Namespace:
+        """Where it lives."""
+        return self._space.here()
 
     @overload
     async def enqueue(self, func: Callable[..., Coro[R]], /, **call: Unpack[CallByArgs]) -> Job[R]: ...

@@ -11,7 +11,7 @@ from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, check_timeout
 from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK
-from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
+from aqueue.connection import Connection, SpaceOptions, open_namespace
 from aqueue.enqueuing import Enqueuing
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from aqueue.jobs import Job, fetch_jobs
@@ -58,7 +58,7 @@ class Queue(Enqueuing):
             SettingsError: A value that cannot be used.
         """
         self.name = check_name(name, "queue")
-        self.space: Namespace = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
+        self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")
 
