@@ -57,7 +57,7 @@ class Queue(Enqueuing):
         Raises:
             SettingsError: A value that cannot be used.
         """
-        self.name = check_name(name, "queue")
+        self.name: str = check_name(name, "queue")
         self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")

@@ -37,7 +37,7 @@ class Allowed:
             SettingsError: One is no module.
         """
         listed = [modules] if isinstance(modules, str) else list(modules)
-        self.modules = tuple(map(_check_module, listed))
+        self.modules: tuple[str, ...] = tuple(map(_check_module, listed))
 
     def find(self, path: str) -> Callable[..., Any]:
         """Import what the path names.

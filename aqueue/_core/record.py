@@ -29,9 +29,9 @@ class Field(Generic[T]):
     __slots__ = ("decode", "default", "key")
 
     def __init__(self, key: bytes, decode: Callable[[bytes], T], default: T) -> None:
-        self.key = key
-        self.decode = decode
-        self.default = default
+        self.key: bytes = key
+        self.decode: Callable[[bytes], T] = decode
+        self.default: T = default
 
     @overload
     def __get__(self, record: None, owner: type[Any]) -> Field[T]: ...
@@ -68,9 +68,9 @@ class JobRecord:
     __slots__ = ("fields", "id")
 
     def __init__(self, id: str, fields: Mapping[bytes, bytes]) -> None:
-        self.id = id
+        self.id: str = id
         #: The hash as Redis holds it.
-        self.fields = fields
+        self.fields: Mapping[bytes, bytes] = fields
 
     def check(self) -> None:
         """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
@@ -89,67 +89,67 @@ class JobRecord:
         return JobRecord(self.id, fields)
 
     #: Written by every transition.
-    status = Field(b"status", _status, JobStatus.CREATED)
+    status: Field[JobStatus] = Field(b"status", _status, JobStatus.CREATED)
     #: The queue it belongs to; enqueue.
-    queue = Field(b"queue", _text, "")
+    queue: Field[str] = Field(b"queue", _text, "")
     #: Import path of the function; enqueue.
-    function = Field(b"function", _text, "")
+    function: Field[str] = Field(b"function", _text, "")
     #: Arguments as one opaque blob; enqueue. Absent in a damaged record.
-    data = Field(b"data", bytes, _NONE_BYTES)
+    data: Field[bytes | None] = Field(b"data", bytes, _NONE_BYTES)
     #: Given by the user; enqueue. Absent: made from the function's name.
-    description = Field(b"description", _text, _NONE_STR)
+    description: Field[str | None] = Field(b"description", _text, _NONE_STR)
     #: The user's meta, encoded; enqueue and amend. Absent: {}.
-    meta = Field(b"meta", bytes, _NONE_BYTES)
+    meta: Field[bytes | None] = Field(b"meta", bytes, _NONE_BYTES)
     #: May run this long, ms, -1 no limit; enqueue.
-    timeout = Field(b"timeout", int, DEFAULT_TIMEOUT_MS)
+    timeout: Field[int] = Field(b"timeout", int, DEFAULT_TIMEOUT_MS)
     #: Expires unless started this long after it was queued, ms; enqueue.
-    ttl = Field(b"ttl", int, _NONE_INT)
+    ttl: Field[int | None] = Field(b"ttl", int, _NONE_INT)
     #: Kept this long after it finished, ms, -1 for ever; enqueue.
-    result_ttl = Field(b"result_ttl", int, DEFAULT_RESULT_TTL_MS)
+    result_ttl: Field[int] = Field(b"result_ttl", int, DEFAULT_RESULT_TTL_MS)
     #: Kept this long after it failed, ms, -1 for ever; enqueue.
-    failure_ttl = Field(b"failure_ttl", int, DEFAULT_FAILURE_TTL_MS)
+    failure_ttl: Field[int] = Field(b"failure_ttl", int, DEFAULT_FAILURE_TTL_MS)
     #: -100 to 100; enqueue.
-    priority = Field(b"priority", int, 0)
+    priority: Field[int] = Field(b"priority", int, 0)
     #: `Retry` as JSON; enqueue. Absent: never.
-    retry = Field(b"retry", RetryPolicy.decode, RetryPolicy())
+    retry: Field[RetryPolicy] = Field(b"retry", RetryPolicy.decode, RetryPolicy())
     #: Identifies the enqueue call, so that its replay is known; enqueue.
-    nonce = Field(b"nonce", _text, "")
+    nonce: Field[str] = Field(b"nonce", _text, "")
     #: When it was first stored, unix ms; absent when it was queued at once.
-    stored_at = Field(b"created_at", int, _NONE_INT)
+    stored_at: Field[int | None] = Field(b"created_at", int, _NONE_INT)
     #: When it last became queued by enqueue, promote or requeue, unix ms.
-    enqueued_at = Field(b"enqueued_at", int, _NONE_INT)
+    enqueued_at: Field[int | None] = Field(b"enqueued_at", int, _NONE_INT)
     #: When the last execution began, unix ms; claim.
-    started_at = Field(b"started_at", int, _NONE_INT)
+    started_at: Field[int | None] = Field(b"started_at", int, _NONE_INT)
     #: When it ended, unix ms.
-    ended_at = Field(b"ended_at", int, _NONE_INT)
+    ended_at: Field[int | None] = Field(b"ended_at", int, _NONE_INT)
     #: The lease's token (worker uuid : claim nonce : fence); claim. It stays, to know a replayed settle.
-    token = Field(b"token", _text, "")
+    token: Field[str] = Field(b"token", _text, "")
     #: Counts every lease of this id, over all incarnations; claim.
-    fence = Field(b"fence", int, 0)
+    fence: Field[int] = Field(b"fence", int, 0)
     #: Name of the worker that ran it last; claim. Absent: the worker's name is its uuid, in the token.
-    named_worker = Field(b"worker_name", _text, _NONE_STR)
+    named_worker: Field[str | None] = Field(b"worker_name", _text, _NONE_STR)
     #: Executions that raised and were retried; settle.
-    attempts = Field(b"attempts", int, 0)
+    attempts: Field[int] = Field(b"attempts", int, 0)
     #: Leases lost with their worker; recover.
-    lost = Field(b"lost", int, 0)
+    lost: Field[int] = Field(b"lost", int, 0)
     #: Executions given back at a shutdown; settle.
-    releases = Field(b"releases", int, 0)
+    releases: Field[int] = Field(b"releases", int, 0)
     #: Executions given back because the function is unknown there; settle.
-    misses = Field(b"misses", int, 0)
+    misses: Field[int] = Field(b"misses", int, 0)
     #: How often the lease may be lost; enqueue.
-    max_lost = Field(b"max_lost", int, DEFAULT_MAX_LOST)
+    max_lost: Field[int] = Field(b"max_lost", int, DEFAULT_MAX_LOST)
     #: How often this id was requeued or reused; enqueue and requeue.
-    incarnation = Field(b"incarnation", int, 0)
+    incarnation: Field[int] = Field(b"incarnation", int, 0)
     #: "cancel" or "stop" was asked of the running job; cancel.
-    request = Field(b"request", _text, _NONE_STR)
+    request: Field[str | None] = Field(b"request", _text, _NONE_STR)
     #: Traceback text; fail, stop, recover, quarantine.
-    exc_info = Field(b"exc_info", _text, _NONE_STR)
+    exc_info: Field[str | None] = Field(b"exc_info", _text, _NONE_STR)
     #: Class name of the exception; with exc_info.
-    error_type = Field(b"error_type", _text, "")
+    error_type: Field[str] = Field(b"error_type", _text, "")
     #: Its message; with exc_info.
-    error_message = Field(b"error_message", _text, "")
+    error_message: Field[str] = Field(b"error_message", _text, "")
     #: Set on what is left for a minute of a job that finished with result_ttl=0.
-    gone = Field(b"gone", bool, False)
+    gone: Field[bool] = Field(b"gone", bool, False)
 
     @property
     def created_at(self) -> int | None:

@@ -44,9 +44,9 @@ class AsyncClient:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.pool = Pool(source)
-        self.subscriber = Subscriber(self.pool)
-        self.waiters = Waiters(self)
+        self.pool: Pool = Pool(source)
+        self.subscriber: Subscriber = Subscriber(self.pool)
+        self.waiters: Waiters = Waiters(self)
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
         self._down_since: float | None = None
         #: Workers of this loop, which need it open.

@@ -41,12 +41,12 @@ class Keys:
     __slots__ = ("heartbeat", "hold", "namespace", "prefix", "queues", "workers")
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
-        self.namespace = check_name(namespace, "namespace")
-        self.prefix = f"{{{namespace}}}:"
-        self.queues = f"{self.prefix}queues"
-        self.workers = f"{self.prefix}workers"
-        self.heartbeat = f"{self.prefix}heartbeat"
-        self.hold = f"{self.prefix}hold"
+        self.namespace: str = check_name(namespace, "namespace")
+        self.prefix: str = f"{{{namespace}}}:"
+        self.queues: str = f"{self.prefix}queues"
+        self.workers: str = f"{self.prefix}workers"
+        self.heartbeat: str = f"{self.prefix}heartbeat"
+        self.hold: str = f"{self.prefix}hold"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keys) and other.namespace == self.namespace

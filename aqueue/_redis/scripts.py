@@ -30,9 +30,9 @@ class Script:
         self.text = text
         #: Place in the sources of each line of `text`, for error messages.
         self.lines = lines
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        self.keys = _slots(text, "KEYS")
-        self.args = _slots(text, "ARGV")
+        self.sha: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.keys: tuple[str, ...] = _slots(text, "KEYS")
+        self.args: tuple[str, ...] = _slots(text, "ARGV")
 
     def bind(self, *more: Argument, **values: Argument) -> tuple[list[str], list[Argument]]:
         """KEYS and ARGV for a call: the named slots, then the arguments that follow them.

@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer import Argument, Option
 
 from aqueue.cli import enqueue_options as new
 from aqueue.cli import worker_options as given
 from aqueue.cli.options import AsJson, JobIds, NamespaceName, QueueNames, Target, Url
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help comes at once, and wraps its paragraphs
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Option = typer.Option
-Argument = typer.Argument
 
 
 def finish(command: Coroutine[Any, Any, int]) -> NoReturn:

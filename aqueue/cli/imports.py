@@ -8,7 +8,7 @@ from typing import Any
 
 from aqueue.errors import SettingsError
 
-logger = logging.getLogger("aqueue")
+logger: logging.Logger = logging.getLogger("aqueue")
 
 _MISSING = object()
 

@@ -16,7 +16,7 @@ from aqueue.errors import SettingsError
 from aqueue.worker.settings import check_limits
 from aqueue.worker.worker import Worker
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 
 async def work(options: WorkerOptions) -> int:

@@ -19,7 +19,7 @@ from aqueue._redis.operations import BATCH, Claimed
 from aqueue.connection import Namespace
 from aqueue.worker.settings import RunLimits, WorkerSettings
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: The longest wait on the wake keys, seconds: what a lost token costs at most.
 RING = 2.0
@@ -71,7 +71,7 @@ class Fetcher:
         self._stopped = False
         self._idle_since = 0.0
         #: How many jobs it has claimed.
-        self.claimed = 0
+        self.claimed: int = 0
 
     def notice(self) -> None:
         """Look again: an execution has ended, or something else has changed."""

@@ -20,7 +20,7 @@ from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
 from aqueue.worker.settings import WorkerSettings
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Leases and Redis' word for each: "lost", or "cancel" or "stop" when that was asked of the running job.
 News = Sequence[tuple[Lease, str]]

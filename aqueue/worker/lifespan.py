@@ -16,7 +16,7 @@ import anyio
 
 from aqueue.errors import SettingsError
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Called with the worker; its context manager yields the jobs' `state`.
 Opener: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]

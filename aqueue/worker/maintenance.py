@@ -17,7 +17,7 @@ from aqueue.errors import AqueueError, QueueUnavailable
 
 T = TypeVar("T")
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Seconds between two rounds, varied by a fifth so that workers do not act in step.
 INTERVAL = 1.0

@@ -6,7 +6,7 @@ import logging
 
 from aqueue._core.outcome import Failed, Lease, Outcome, Released, Retried
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 
 def report(lease: Lease, outcome: Outcome, word: str) -> None:

@@ -33,7 +33,7 @@ from aqueue.worker.shield import finish
 from aqueue.worker.watchdog import Watchdog
 from aqueue.worker.zombies import Zombies
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 _ASKS = {"cancel": Ask.CANCEL, "stop": Ask.STOP, "lost": Ask.LOST}
 
@@ -76,9 +76,9 @@ class Run:
         self._progress = asyncio.Event()
         self._stopping = asyncio.Event()
         self._refusal: QueueUnavailable | None = None
-        self.running = Running()
+        self.running: Running = Running()
         #: Whether the grace is skipped.
-        self.is_forced = False
+        self.is_forced: bool = False
         #: Why another process should take this one's place.
         self.restart_reason: str | None = None
         self._zombies = Zombies(settings.max_zombies, settings.cleanup, self._ask_to_restart)

@@ -35,20 +35,20 @@ class Execution:
     )  # fmt: skip
 
     def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+        self.lease: Lease = lease
         self.task: asyncio.Task[None] | None = None
         #: The first thing that was asked; a timeout replaces a shutdown.
         self.asked: Ask | None = None
         #: The loop's time at which it times out or, once asked, at which it is given up; None: never.
         self.deadline: float | None = None
         #: Its task has taken its first step.
-        self.has_begun = False
+        self.has_begun: bool = False
         #: Its outcome is known and on its way.
-        self.is_decided = False
+        self.is_decided: bool = False
         #: Redis has answered.
-        self.is_settled = False
+        self.is_settled: bool = False
         #: Its code runs no more.
-        self.is_over = False
+        self.is_over: bool = False
         #: Its function's thread: None, "waiting", "running" or "over"; guarded by `lock`.
         self.thread: str | None = None
         self.lock: threading.Lock | None = None

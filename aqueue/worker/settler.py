@@ -16,7 +16,7 @@ from aqueue._redis.faults import ServerError
 from aqueue.connection import Namespace
 from aqueue.worker.running import Execution
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Seconds before a settlement is tried again that Redis refused outright.
 REFUSED_PAUSE = 2.0

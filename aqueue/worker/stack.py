@@ -9,7 +9,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: The innermost frames that are shown, and the characters of a line.
 MAX_FRAMES = 32

@@ -21,7 +21,7 @@ from aqueue.worker.running import Running
 from aqueue.worker.settings import WorkerSettings
 from aqueue.worker.stack import Stack, stack_of
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Exit code: the process cannot go on as it is, start another one in its place.
 RESTART = 75
@@ -48,7 +48,7 @@ class Watchdog:
         self._gave_up = gave_up
         self._ends_process = False
         #: The leases are not to be renewed: the loop has been blocked for too long.
-        self.has_given_up = False
+        self.has_given_up: bool = False
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._over = threading.Event()

@@ -30,10 +30,10 @@ from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.run import Identity, Run
-from aqueue.worker.settings import RunLimits, check_limits, check_settings
+from aqueue.worker.settings import RunLimits, WorkerSettings, check_limits, check_settings
 from aqueue.worker.signals import restored_signals
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 
 class Worker:
@@ -82,14 +82,14 @@ class Worker:
             SettingsError: A value that cannot be used.
         """
         listed = [queues] if isinstance(queues, Queue | str) else list(queues)
-        self.space = _space(listed, connection, allow, options)
+        self.space: Namespace = _space(listed, connection, allow, options)
         names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
         if not names:
             raise SettingsError("a worker needs at least one queue")
         worker_id = "w" + secrets.token_urlsafe(12)
         label = worker_id if name is None else check_name(name, "worker")
         self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
-        self.settings = check_settings(
+        self.settings: WorkerSettings = check_settings(
             concurrency=concurrency,
             lease=lease,
             grace=grace,
