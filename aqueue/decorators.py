@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Unpack, overload
 
+from aqueue._core.allowed import register
 from aqueue._core.clock import Duration
 from aqueue._core.decorated import Decorated, T_co
 from aqueue._core.names import check_name
@@ -28,6 +29,7 @@ class JobFunction(Decorated[P, T_co]):
         """Use `job`."""
         super().__init__(func, defaults)
         self._queue = queue
+        register(f"{self.__module__}.{self.__qualname__}")
 
     @overload
     async def delay(self: JobFunction[P, Coro[R]], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
@@ -61,6 +63,7 @@ def job(
     """Make a function, `async def` or `def`, one that can be enqueued by `await f.delay(...)`.
 
     `queue.enqueue(f, ...)` takes its options, too, where the call gives none. Nothing is connected here.
+    Workers with an allow list run it, once its module is imported.
 
     Args:
         queue: A name, whose connection and namespace are settled at each call, or a Queue.

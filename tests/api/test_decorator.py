@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aqueue
-from aqueue import Job, Queue, SettingsError, Worker, job, use_connection
+from aqueue import Job, JobFailed, Queue, SettingsError, Worker, job, use_connection
 from aqueue.calls import EnqueueCall
 from tests.api import decorated
 from tests.servers import Server
@@ -181,3 +181,13 @@ async def test_middleware_of_a_queue_sees_the_decorators_options(url: str) -> No
 
     assert seen == [({"by": "decorator"}, 5)] * 2
     assert (many.timeout, many.priority, many.meta) == (3600, 0, {"by": "decorator"})
+
+
+async def test_a_worker_with_an_allow_list_runs_decorated_functions(url: str) -> None:
+    added = await decorated.add.delay(1, 2)
+    other = await Queue("sums").enqueue(decorated.Holder.plain)
+    await Worker(["sums"], allow=[]).work(burst=True)
+
+    assert await added.wait(0) == 3
+    with pytest.raises(JobFailed, match="not allowed"):
+        await other.wait(0)
