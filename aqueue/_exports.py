@@ -33,6 +33,7 @@ from aqueue.middleware import EnqueueMiddleware, JobMiddleware
 from aqueue.queue import Queue
 from aqueue.result import Result
 from aqueue.worker.worker import Worker
+from aqueue.workers import WorkerInfo
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ __all__ = [
     "SettingsError",
     "WaitTimeout",
     "Worker",
+    "WorkerInfo",
     "__version__",
     "cancel_job",
     "get_current_job",

@@ -38,25 +38,36 @@ class WorkerInfo:
     name: str
     hostname: str
     pid: int
-    #: "idle", "busy" or "stopping".
+    #: "idle", "busy" or "stopping"; "stalled" when its event loop is blocked. See `is_silent`, too.
     state: str
     #: Names of its queues, in the order in which it serves them.
     queues: Sequence[str]
     #: Jobs that it may run at the same time, and those that it runs.
     concurrency: int
     running: int
+    #: Ids of the jobs that it runs: the 100 oldest.
+    current_job_ids: Sequence[str]
+    #: Jobs that were given up, but whose code still runs.
+    zombies: int
     #: Outcomes since it was made.
-    finished: int
-    failed: int
-    started_at: datetime | None
-    #: Seconds since its last beat, by Redis' clock.
+    successful_job_count: int
+    failed_job_count: int
+    #: How long its jobs have run, in seconds; those that ran at the same time are added up.
+    total_working_time: float
+    #: When it was made, and when it beat last, by its own clock and by Redis'.
+    birth_date: datetime | None
+    last_heartbeat: datetime | None
+    #: Seconds since then.
     heartbeat_age: float
     #: Seconds without a beat after which its jobs go to others.
     lease: float
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has not beaten for so long that its jobs go to others: it was killed, or is cut off."""
+        """Whether it has not beaten for so long that its jobs go to others: it was killed, or is cut off.
+
+        Nobody has changed the other facts since; the record goes four leases after the last beat.
+        """
         return self.heartbeat_age > self.lease
 
 
@@ -70,7 +81,11 @@ async def all_workers(
     Raises:
         QueueUnavailable: Redis did not answer.
     """
-    space = open_namespace(connection, namespace=namespace)
+    return await workers_in(open_namespace(connection, namespace=namespace))
+
+
+async def workers_in(space: Namespace) -> list[WorkerInfo]:
+    """`all_workers` of a namespace that is open already."""
     ids = await space.client.read(lookups.worker_ids(space.keys))
     found = await space.client.read(_dated(lookups.workers(space.keys, ids)))
     workers = [_info(id, fields, found[0]) for id, fields in zip(ids, found[1], strict=True) if fields]
@@ -92,6 +107,9 @@ def _info(worker_id: str, fields: dict[str, str], now: int) -> WorkerInfo:
         text = fields.get(name, "")
         return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0
 
+    def instant(name: str) -> datetime | None:
+        return to_instant(number(name)) if number(name) else None
+
     return WorkerInfo(
         id=worker_id,
         name=fields.get("name") or worker_id,
@@ -101,9 +119,13 @@ def _info(worker_id: str, fields: dict[str, str], now: int) -> WorkerInfo:
         queues=fields.get("queues", "").split(),
         concurrency=number("concurrency"),
         running=number("running"),
-        finished=number("finished"),
-        failed=number("failed"),
-        started_at=to_instant(number("started_at")) if "started_at" in fields else None,
+        current_job_ids=fields.get("jobs", "").split(),
+        zombies=number("zombies"),
+        successful_job_count=number("finished"),
+        failed_job_count=number("failed"),
+        total_working_time=number("worked") / 1000,
+        birth_date=instant("started_at"),
+        last_heartbeat=instant("heartbeat"),
         heartbeat_age=max(0, now - number("heartbeat")) / 1000,
         lease=number("lease") / 1000,
     )

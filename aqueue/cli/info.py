@@ -17,7 +17,7 @@ from aqueue._core.names import check_name
 from aqueue.cli.ending import OK
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
-from aqueue.cli.overview import WORKER_COLUMNS, Overview, QueueInfo, aligned, worker_cells
+from aqueue.cli.overview import WORKER_COLUMNS, Overview, QueueInfo, aligned, job_lines, worker_cells
 from aqueue.cli.text import shown_name
 from aqueue.workers import WorkerInfo, all_workers, paused_queues, queue_counts
 
@@ -85,8 +85,10 @@ def _print_json(found: Overview) -> None:
 
 def _worker_fields(worker: WorkerInfo) -> dict[str, Any]:
     fields = dataclasses.asdict(worker)
-    started_at: datetime | None = worker.started_at
-    return {**fields, "started_at": started_at and started_at.isoformat(), "silent": worker.is_silent}
+    for name in ("birth_date", "last_heartbeat"):
+        instant: datetime | None = fields[name]
+        fields[name] = instant and instant.isoformat()
+    return {**fields, "silent": worker.is_silent}
 
 
 def _print_plain(found: Overview) -> None:
@@ -100,7 +102,8 @@ def _print_plain(found: Overview) -> None:
         _write(aligned([["queue", *columns], *queues], numbers=range(1, len(columns) + 1)) + "\n")
     if found.workers:
         rows = [worker_cells(worker) for worker in found.workers]
-        _write(aligned([list(WORKER_COLUMNS), *rows], numbers=range(4, 8)) + "\n")
+        table = aligned([list(WORKER_COLUMNS), *rows], numbers=range(4, 8))
+        _write("\n".join([table, *job_lines(found.workers), ""]))
     _write(found.summary)
 
 

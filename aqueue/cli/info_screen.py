@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aqueue.cli.bars import share_bar
-from aqueue.cli.overview import WORKER_COLUMNS, Overview, QueueInfo, worker_cells
+from aqueue.cli.overview import WORKER_COLUMNS, Overview, QueueInfo, job_lines, worker_cells
 from aqueue.cli.text import shown_name
 
 #: Colours of the counts and of their parts of the bars.
@@ -55,7 +55,7 @@ def picture(found: Overview, width: int) -> RenderableType:
     if found.queues:
         parts += [_queues(found, width), ""]
     if found.workers:
-        parts += [_workers(found, width), ""]
+        parts += [_workers(found, width), *map(Text, job_lines(found.workers)), ""]
     return Group(*parts, Text(found.summary, style="bold"))
 
 

@@ -48,6 +48,9 @@ class Overview:
         )
 
 
+#: How many jobs of a worker are named.
+SHOWN_JOBS = 3
+
 #: What is told of a worker.
 WORKER_COLUMNS = ("worker", "host", "pid", "state", "running", "finished", "failed", "heartbeat", "queues")
 
@@ -60,11 +63,23 @@ def worker_cells(worker: WorkerInfo) -> list[str]:
         str(worker.pid),
         "silent" if worker.is_silent else shown_name(worker.state),
         f"{worker.running}/{worker.concurrency}",
-        str(worker.finished),
-        str(worker.failed),
+        str(worker.successful_job_count),
+        str(worker.failed_job_count),
         f"{shown_age(worker.heartbeat_age)} ago",
         ",".join(shown_name(name) for name in worker.queues),
     ]
+
+
+def job_lines(workers: Sequence[WorkerInfo]) -> list[str]:
+    """What each busy worker runs, harmless: the oldest jobs, and how many more."""
+    lines: list[str] = []
+    for worker in workers:
+        shown = [shown_name(job_id) for job_id in worker.current_job_ids[:SHOWN_JOBS]]
+        more = max(worker.running, len(worker.current_job_ids)) - len(shown)
+        if shown:
+            rest = f" and {more:,} more" if more else ""
+            lines.append(f"{shown_name(worker.name)} runs {', '.join(shown)}{rest}")
+    return lines
 
 
 def aligned(rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

@@ -35,7 +35,7 @@ async def work(options: WorkerOptions) -> int:
         code = FAILED
         try:
             await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
-            logger.info("%d finished, %d failed", worker.finished_count, worker.failed_count)
+            logger.info("%d finished, %d failed", worker.successful_job_count, worker.failed_job_count)
             code = _code(worker)
         except Exception as error:
             if error is not worker.lifespan_error:

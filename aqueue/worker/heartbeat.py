@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from aqueue._core.outcome import Lease
@@ -25,6 +26,8 @@ logger: logging.Logger = logging.getLogger("aqueue.worker")
 #: Leases and Redis' word for each: "lost", or "cancel" or "stop" when that was asked of the running job.
 News = Sequence[tuple[Lease, str]]
 
+#: Seconds between two looks at the worker's state.
+LOOK = 1.0
 #: Seconds until a beat that failed is tried again.
 RETRY_PAUSE = 0.5
 
@@ -55,6 +58,7 @@ class Heartbeat:
         self._facts = facts
         self._heard = heard
         self._loop = asyncio.get_running_loop()
+        self._shown_state: str | int = ""
         self._over = threading.Event()
         self._ended = asyncio.Event()
         self._client = SyncClient(space.connector.source, timeout=settings.beat_timeout)
@@ -89,9 +93,18 @@ class Heartbeat:
                 pass  # the loop is closed
 
     def _beat_on(self) -> None:
-        pause = 0.0
-        while not self._over.wait(pause):
-            pause = self._settings.beat if self._try_to_beat() else RETRY_PAUSE
+        """Beat in time; soon also after the worker's state has changed, which its record shows to others."""
+        due = time.monotonic()
+        while not self._over.wait(min(max(due - time.monotonic(), 0), LOOK)):
+            if time.monotonic() >= due or self._has_changed():
+                pause = self._settings.beat if self._try_to_beat() else RETRY_PAUSE
+                due = time.monotonic() + pause
+
+    def _has_changed(self) -> bool:
+        try:
+            return self._facts()["state"] != self._shown_state
+        except Exception:
+            return True  # the beat will say what is wrong
 
     def _try_to_beat(self) -> bool:
         try:
@@ -114,6 +127,7 @@ class Heartbeat:
         if len(newest) < len(held):
             self._tell([(lease, "lost") for lease in held if lease is not newest[lease.job_id]])
         leases = list(newest.values())
+        facts = self._facts()
         for start in range(0, max(1, len(leases)), BULK):
             batch = leases[start : start + BULK]
             operation = operations.extend(
@@ -121,12 +135,13 @@ class Heartbeat:
                 batch,
                 worker_id=self._worker_id,
                 lease_ms=self._settings.lease_ms,
-                facts=self._facts(),
+                facts=facts,
             )
             extended = self._client.run(operation, patience=0)
             words = dict.fromkeys(extended.lost, "lost") | extended.asked
             if words:
                 self._tell([(lease, words[lease.job_id]) for lease in batch if lease.job_id in words])
+        self._shown_state = facts["state"]
 
     def _tell(self, news: News) -> None:
         try:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from aqueue._core.clock import now_ms
 from aqueue._core.failure import describe_exception
 from aqueue._core.options import UNLIMITED
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome
@@ -23,6 +20,7 @@ from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
 from aqueue.worker.heartbeat import Heartbeat, News
+from aqueue.worker.identity import Identity
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.maintenance import Maintenance
 from aqueue.worker.report import report
@@ -43,23 +41,6 @@ LAST_CLAIM = 2.0
 LAST_CALL = 1.0
 
 
-@dataclass(slots=True)
-class Identity:
-    """Who a worker is."""
-
-    #: Random, new for each worker; part of every token.
-    id: str
-    #: A label for people.
-    name: str
-    #: Names of the queues it serves, in order.
-    queues: list[str]
-    #: Outcomes recorded since it was made.
-    finished: int = 0
-    failed: int = 0
-    #: Called with each of them.
-    told: Callable[[Lease, Outcome], None] | None = None
-
-
 class Run:
     """One call of `work`: its services and the way they end."""
 
@@ -70,7 +51,6 @@ class Run:
         self._settings = settings
         self._me = me
         self.lifespan = lifespan
-        self._started_at = now_ms()
         self._task: asyncio.Task[Any] | None = None
         #: Something has changed that a drain may wait for.
         self._progress = asyncio.Event()
@@ -282,6 +262,7 @@ class Run:
 
     def _decided(self, execution: Execution, outcome: Outcome | None) -> None:
         """An outcome is known: take it to Redis, unless the lease is lost."""
+        self._me.worked += time.monotonic() - execution.began
         self._progress.set()
         if outcome is not None:
             self._settler.add(execution, outcome)
@@ -322,20 +303,7 @@ class Run:
 
     def _facts(self) -> dict[str, str | int]:
         """The worker's record; called from the heartbeat thread."""
-        return {
-            "name": self._me.name,
-            "hostname": socket.gethostname(),
-            "pid": os.getpid(),
-            "queues": " ".join(self._me.queues),
-            "concurrency": self._settings.concurrency,
-            "lease": self._settings.lease_ms,
-            "state": self._state(),
-            "running": len(self.running),
-            "zombies": len(self.running.zombies),
-            "finished": self._me.finished,
-            "failed": self._me.failed,
-            "started_at": self._started_at,
-        }
+        return self._me.facts(self._settings, self.running, self._state())
 
     def _leases(self) -> list[Lease]:
         """The leases to renew; called from the heartbeat thread."""

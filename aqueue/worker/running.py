@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from enum import Enum
 
@@ -30,13 +31,15 @@ class Execution:
     """One lease being run."""
 
     __slots__ = (
-        "asked", "deadline", "has_begun", "is_decided", "is_over", "is_settled",
+        "asked", "began", "deadline", "has_begun", "is_decided", "is_over", "is_settled",
         "lease", "lock", "task", "thread",
     )  # fmt: skip
 
     def __init__(self, lease: Lease) -> None:
         self.lease: Lease = lease
         self.task: asyncio.Task[None] | None = None
+        #: By `time.monotonic`.
+        self.began = time.monotonic()
         #: The first thing that was asked; a timeout replaces a shutdown.
         self.asked: Ask | None = None
         #: The loop's time at which it times out or, once asked, at which it is given up; None: never.

@@ -28,10 +28,12 @@ from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespac
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
+from aqueue.worker.identity import Identity
 from aqueue.worker.lifespan import Lifespan
-from aqueue.worker.run import Identity, Run
+from aqueue.worker.run import Run
 from aqueue.worker.settings import RunLimits, WorkerSettings, check_limits, check_settings
 from aqueue.worker.signals import restored_signals
+from aqueue.workers import WorkerInfo, all_workers, workers_in
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
 
@@ -122,12 +124,12 @@ class Worker:
         return list(self._me.queues)
 
     @property
-    def finished_count(self) -> int:
+    def successful_job_count(self) -> int:
         """Jobs that finished here."""
         return self._me.finished
 
     @property
-    def failed_count(self) -> int:
+    def failed_job_count(self) -> int:
         """Jobs that failed here."""
         return self._me.failed
 
@@ -179,6 +181,42 @@ class Worker:
             if self._run is not None and not task.done():
                 self._run.ask_to_stop()
             await task
+
+    @classmethod
+    async def all(
+        cls,
+        connection: Connection | None = None,
+        queue: Queue | str | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> list[WorkerInfo]:
+        """The workers of the namespace, as they described themselves at their last beat. Two round trips.
+
+        Those that were killed lately are among them: `WorkerInfo.is_silent` tells them apart.
+
+        Args:
+            queue: Only the workers that serve it; a Queue also says which Redis and namespace.
+
+        Raises:
+            QueueUnavailable: Redis did not answer.
+        """
+        if isinstance(queue, Queue) and connection is None and namespace is None:
+            found = await workers_in(queue.space)
+        else:
+            found = await all_workers(connection, namespace=namespace)
+        name = queue.name if isinstance(queue, Queue) else queue
+        return found if name is None else [worker for worker in found if name in worker.queues]
+
+    @classmethod
+    async def count(
+        cls,
+        connection: Connection | None = None,
+        queue: Queue | str | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> int:
+        """How many workers are up: those of `all` that are not silent. Two round trips."""
+        return sum(not worker.is_silent for worker in await cls.all(connection, queue, namespace=namespace))
 
     @property
     def has_zombies(self) -> bool:

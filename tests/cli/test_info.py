@@ -86,6 +86,7 @@ def test_workers_are_shown_with_what_they_do(worker: str, invoke: Invoke) -> Non
     shown = dict(zip(lines[at].split(), lines[at + 1].split(maxsplit=9), strict=False))
     assert (shown["worker"], shown["state"], shown["running"]) == ("web1", "busy", "1/7")
     assert lines[at + 1].endswith("ago  default,low")
+    assert lines[at + 2 : at + 4] == [f"web1 runs {worker}", ""]
     assert "1 worker" in invoke("info", "low").stdout
     assert "0 workers" in invoke("info", "other").stdout
 
@@ -102,7 +103,9 @@ def test_json_is_one_document(filled: Queue, worker: str, invoke: Invoke) -> Non
     assert (found["name"], found["queues"], found["concurrency"]) == ("web1", ["default", "low"], 7)
     assert found["silent"] is False
     assert found["heartbeat_age"] < 5
-    assert found["started_at"].endswith("+00:00")
+    assert found["birth_date"].endswith("+00:00")
+    assert found["last_heartbeat"].endswith("+00:00")
+    assert found["current_job_ids"] == [worker]
 
 
 def test_a_terminal_shows_bars(filled: Queue, worker: str, open_terminal: Open) -> None:
@@ -112,7 +115,7 @@ def test_a_terminal_shows_bars(filled: Queue, worker: str, open_terminal: Open) 
         assert terminal.wait() == 0
         assert "━━━━━━━━" in terminal.text
         assert "low paused" in terminal.text
-        assert "web1" in terminal.text
+        assert f"web1 runs {worker}" in terminal.text
         assert "…" not in terminal.text
         assert max(map(len, terminal.text.splitlines())) <= columns
 
@@ -146,7 +149,13 @@ def hostile(server: Server, namespace: str, url: str) -> None:
         client.sadd(f"{prefix}queues", evil)
         client.zadd(f"{prefix}workers", {b"w\x1b]0;owned\x07\xff": 9e15, b"gone": 9e15})
         record = {"name": evil, "hostname": evil, "state": evil, "queues": evil + b" " + evil, "pid": evil}
-        numbers = {"running": b"9" * 5_000, "heartbeat": b"-1", "lease": b"NaN", "started_at": b"1e99"}
+        numbers = {
+            "running": b"9" * 5_000,
+            "jobs": evil + b" " + evil,
+            "heartbeat": b"-1",
+            "lease": b"NaN",
+            "started_at": b"1e99",
+        }
         client.hset(f"{prefix}worker:w\x1b]0;owned\x07�", mapping={**record, **numbers})
 
 

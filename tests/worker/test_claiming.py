@@ -194,7 +194,7 @@ async def test_a_worker_ends_after_max_jobs(queue: Queue) -> None:
 
     assert await worker.work(max_jobs=7)
     assert (await queue.count(), await queue.finished_job_registry.count()) == (3, 7)
-    assert worker.finished_count == 7
+    assert worker.successful_job_count == 7
 
 
 async def test_max_jobs_waits_for_jobs_to_come_and_to_end(

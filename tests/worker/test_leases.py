@@ -32,7 +32,7 @@ async def test_a_job_that_was_given_to_another_worker_is_ended_here_and_its_outc
 
     stored = await record(job, space)
     assert (stored.status, stored.token.partition(":")[0]) == ("started", "other")
-    assert (stored.lost, probe.starts, worker.finished_count) == (1, 1, 0)
+    assert (stored.lost, probe.starts, worker.successful_job_count) == (1, 1, 0)
 
 
 async def test_an_outcome_that_comes_before_the_next_beat_is_dropped_too(
@@ -47,7 +47,7 @@ async def test_an_outcome_that_comes_before_the_next_beat_is_dropped_too(
 
     stored = await record(job, space)
     assert (stored.status, stored.token.partition(":")[0]) == ("started", "other")
-    assert worker.finished_count == 0
+    assert worker.successful_job_count == 0
 
 
 async def test_an_outcome_after_the_deadline_counts_while_nobody_took_the_job(

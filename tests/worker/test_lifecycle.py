@@ -85,7 +85,9 @@ async def test_jobs_that_exceed_the_grace_are_released_to_the_front(
 
     stored = await record(job, space)
     assert (stored.status, stored.releases, stored.attempts, stored.lost) == ("queued", 1, 0, 0)
-    assert worker.finished_count == await queue.finished_job_registry.count()  # released is not finished
+    assert (
+        worker.successful_job_count == await queue.finished_job_registry.count()
+    )  # released is not finished
     ids = await queue.get_job_ids()
     assert ids[0] == job.id
     assert set(ids) <= {job.id, waiting.id}
@@ -215,7 +217,7 @@ async def test_a_worker_can_be_started_again_but_not_twice_at_once(queue: Queue)
                     pytest.fail("not reached")
             assert await job.wait(5) == 3
 
-    assert worker.finished_count == 3
+    assert worker.successful_job_count == 3
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing_behind(queue: Queue) -> None:

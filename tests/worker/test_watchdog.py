@@ -118,7 +118,7 @@ async def test_past_the_limit_others_get_the_jobs_and_the_program_around_goes_on
 
     stored = await record(job, space)
     assert (stored.status, stored.lost, stored.worker_name) == ("finished", 1, second.id)
-    assert blocked.finished_count == 0
+    assert blocked.successful_job_count == 0
     assert warnings(caplog, "longer than it may be")[0].stack_info
 
 
