@@ -20,7 +20,9 @@ from aqueue._core.allowed import Allowed
 from aqueue._core.codec import Codec
 from aqueue._core.names import check_integer
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
+from aqueue._core.seal import Seal
 from aqueue._core.serializers import Serializer, check_serializer
+from aqueue._core.signing import Keyring, SigningKey, check_keys
 from aqueue._redis.client import AsyncClient
 from aqueue._redis.connector import Connector, connector_for
 from aqueue._redis.faults import ServerError as ServerError
@@ -71,6 +73,8 @@ class SpaceOptions(TypedDict, total=False):
     namespace: str | None
     #: How arguments, results and meta are encoded: "pickle", or an object with `dumps` and `loads`.
     serializer: Serializer | str | None
+    #: Signs all that is written, and everything is verified before it is decoded; else AQUEUE_SIGNING_KEY.
+    signing_key: SigningKey | Keyring | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,11 @@ class Namespace:
         if _elsewhere is None:
             return self
         connector, keys = _elsewhere
-        return replace(
-            self,
-            connector=connector if self.default_redis else self.connector,
-            keys=keys if self.default_name else self.keys,
-        )
+        space = replace(self, connector=connector) if self.default_redis else self
+        if not self.default_name:
+            return space
+        seal = replace(self.codec.seal, namespace=keys.namespace)
+        return replace(space, keys=keys, codec=replace(self.codec, seal=seal))
 
 
 def open_namespace(
@@ -125,7 +129,11 @@ def open_namespace(
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
     allowed = None if allow is None else Allowed(allow)
-    codec = Codec(check_serializer(options.get("serializer")), max_job_bytes, allowed)
+    signing_key = options.get("signing_key")
+    if signing_key is None:
+        signing_key = os.environ.get("AQUEUE_SIGNING_KEY") or None
+    seal = Seal(namespace, check_keys(signing_key))
+    codec = Codec(check_serializer(options.get("serializer")), max_job_bytes, seal, allowed)
     space = Namespace(connector_for(chosen), Keys(namespace), codec, default_redis, default_name)
     return space.here()
 

@@ -16,9 +16,9 @@ from aqueue.errors import PayloadError, SettingsError
 #: Options of RQ's enqueue that change what a job means, and that aqueue does not have yet.
 RQ_OPTIONS = frozenset({"depends_on", "on_success", "on_failure", "on_stopped", "repeat", "webhooks"})
 
-#: What the enqueue script itself writes.
+#: What the enqueue script itself writes, or `new_job` anew.
 _SET_BY_REDIS = frozenset(
-    {b"status", b"queue", b"nonce", b"created_at", b"enqueued_at", b"incarnation", b"fence"}
+    {b"status", b"queue", b"nonce", b"created_at", b"enqueued_at", b"incarnation", b"fence", b"sig"}
 )
 
 
@@ -39,9 +39,10 @@ def draft(
         PayloadError: Arguments or meta that cannot be encoded.
     """
     path, args = split_call(func, args)
+    job_id = new_job_id() if job_id is None else check_job_id(job_id)
     fields = {b"function": path.encode(), b"data": codec.encode_call(path, args, kwargs)}
     if meta:
-        fields[b"meta"] = codec.encode_meta(path, meta)
+        fields[b"meta"] = codec.encode_meta(job_id, path, meta)
     for name in ("timeout", "result_ttl", "ttl", "failure_ttl"):
         value = getattr(options, name)
         if value is not None:
@@ -52,7 +53,7 @@ def draft(
         fields[b"description"] = options.description.encode("utf-8", "replace")
     if options.retry is not None:
         fields[b"retry"] = options.retry.encode()
-    return JobRecord(new_job_id() if job_id is None else check_job_id(job_id), fields)
+    return JobRecord(job_id, fields, is_trusted=True)
 
 
 def check_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -73,20 +74,24 @@ def check_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, 
     return positional, named
 
 
-def new_job(record: JobRecord, codec: Codec, *, mode: str = "", delay_ms: int = 0) -> NewJob:
-    """The record on its way to Redis, with a nonce of its own.
+def new_job(record: JobRecord, queue: str, codec: Codec, *, mode: str = "", delay_ms: int = 0) -> NewJob:
+    """The record on its way into a queue, with a nonce of its own, signed if there is a key.
 
     Raises:
         PayloadError: It is over the size limit.
     """
+    nonce = new_nonce()
     fields = [part for pair in record.fields.items() if pair[0] not in _SET_BY_REDIS for part in pair]
+    signature = codec.seal.sign(record.evolve(queue=queue, nonce=nonce))
+    if signature is not None:
+        fields += (b"sig", signature)
     size = sum(map(len, fields))
     if size > codec.max_bytes:
         raise PayloadError(
             f"job {record.id!r} ({record.function}) has {size:,} bytes, more than the {codec.max_bytes:,} "
             "allowed: store large data elsewhere and pass where it is, or raise Queue(max_job_bytes=...)"
         )
-    return NewJob(record.id, new_nonce(), fields, mode, record.priority, delay_ms, record.ttl, size)
+    return NewJob(record.id, nonce, fields, mode, record.priority, delay_ms, record.ttl, size)
 
 
 def split_options(

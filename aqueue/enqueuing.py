@@ -267,7 +267,7 @@ class Enqueuing:
         if self._default_timeout is not None and b"timeout" not in job._record.fields:
             job._record = job._record.evolve(timeout=self._default_timeout)
         mode = "front" if at_front or job._at_front else ""
-        return await self._send(job, new_job(job._record, self.space.codec, mode=mode))
+        return await self._send(job, new_job(job._record, self.name, self.space.codec, mode=mode))
 
     async def _enqueue_job_through(self, job: Job[T], at_front: bool) -> Job[T]:
         """Enqueue a job through the middleware; the handle takes over what that changed."""
@@ -308,7 +308,9 @@ class Enqueuing:
             self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
         mode = "front" if options.at_front else ""
-        return Job(record, self.space), new_job(record, self.space.codec, mode=mode, delay_ms=delay_ms)
+        return Job(record, self.space), new_job(
+            record, self.name, self.space.codec, mode=mode, delay_ms=delay_ms
+        )
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:

@@ -137,7 +137,7 @@ class Job(JobView, Generic[R_co]):
     def origin(self, name: str) -> None:
         if not self._is_draft:
             raise InvalidJobOperation(self.id, verb="move", status=self.status)
-        self._record = self._record.evolve(queue=check_name(name, "queue"))
+        self._record = self._codec.seal.verified(self._record).evolve(queue=check_name(name, "queue"))
 
     @property
     def state(self) -> Any:
@@ -168,13 +168,18 @@ class Job(JobView, Generic[R_co]):
         return self.status is JobStatus.CREATED
 
     def _adopt(self, space: Namespace) -> None:
-        """Make a draft belong to this namespace, with its arguments and its meta as they are now."""
+        """Make a draft belong to this namespace, with its arguments and its meta as they are now.
+
+        Raises:
+            BadSignature: It was read from Redis, which is not to be signed on somebody else's behalf.
+        """
+        self._record = self._codec.seal.verified(self._record)
         is_other = space.codec != self._codec
         if is_other:
             call = space.codec.encode_call(self.func_name, self.args, self.kwargs)
             self._record = self._record.evolve(data=call)
         if self._meta is not None or is_other:
-            meta = space.codec.encode_meta(self.func_name, self.meta) if self.meta else None
+            meta = space.codec.encode_meta(self.id, self.func_name, self.meta) if self.meta else None
             self._record = self._record.evolve(meta=meta)
         self._codec = space.codec
         self._space = space
@@ -191,7 +196,7 @@ class Job(JobView, Generic[R_co]):
         space = self._space
         self._adopt(space)
         queue = self.origin or "default"
-        job = new_job(self._record, space.codec, mode="save")
+        job = new_job(self._record, queue, space.codec, mode="save")
         stored = await space.client.run(operations.enqueue(space.keys, queue, [job]))
         self._stored(queue, stored.at_ms, stored.words[0])
         return self
@@ -242,7 +247,7 @@ class Job(JobView, Generic[R_co]):
             PayloadError: It cannot be encoded or is over the size limit.
         """
         space = self._space
-        raw = self._codec.encode_meta(self.func_name, self.meta)
+        raw = self._codec.encode_meta(self.id, self.func_name, self.meta)
         await space.client.run(operations.amend(space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
 

@@ -13,7 +13,7 @@ from aqueue._core.options import show_limit
 from aqueue._core.record import JobRecord
 from aqueue._core.status import JobStatus
 from aqueue._redis.lookups import Snapshot
-from aqueue.errors import JobInterrupted, PayloadError
+from aqueue.errors import BadSignature, JobInterrupted, PayloadError
 
 
 def _instant(ms: int | None) -> datetime | None:
@@ -69,15 +69,17 @@ class JobView:
         """Its function, imported now.
 
         Raises:
+            BadSignature: With a signing key: the job was not signed with it.
             UnknownFunction: It does not exist here.
         """
-        return self._codec.find_function(self._record.function)
+        return self._codec.find_function(self._codec.seal.verified(self._record).function)
 
     @property
     def args(self) -> tuple[Any, ...]:
         """Its positional arguments, decoded at the first look.
 
         Raises:
+            BadSignature: With a signing key: the job was not signed with it.
             PayloadError: They cannot be decoded here.
         """
         return self._decoded()[0]
@@ -99,7 +101,7 @@ class JobView:
             return self._record.description
         try:
             return describe_call(self.func_name, self.args, self.kwargs)
-        except PayloadError:
+        except (BadSignature, PayloadError):
             return f"{self.func_name}(...)"
 
     @property
@@ -107,6 +109,7 @@ class JobView:
         """What its function returned; None before that, and after its result_ttl.
 
         Raises:
+            BadSignature: With a signing key: it was not signed with it.
             PayloadError: It cannot be decoded here.
         """
         return None if self._result is None else self._codec.decode_result(self._record, self._result)
@@ -116,6 +119,7 @@ class JobView:
         """The user's own data; change it in place, then `await save_meta()`.
 
         Raises:
+            BadSignature: With a signing key: it was not signed with it.
             PayloadError: It cannot be decoded here.
         """
         if self._meta is None:

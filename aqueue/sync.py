@@ -84,7 +84,7 @@ class Job(JobView):
             PayloadError: It cannot be encoded or is over the size limit.
         """
         client = self._client("save_meta")
-        raw = self._codec.encode_meta(self.func_name, self.meta)
+        raw = self._codec.encode_meta(self.id, self.func_name, self.meta)
         client.run(operations.amend(self._space.keys, self.id, raw, token=self._token))
         self._record = self._record.evolve(meta=raw)
 

@@ -1,4 +1,7 @@
-"""`Codec`: a job's arguments, result and meta as bytes and back, within bounds, and its function."""
+"""`Codec`: a job's arguments, result and meta as bytes and back, within bounds, and its function.
+
+With signing keys, nothing is decoded before its signature was verified.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from aqueue._core.allowed import Allowed
 from aqueue._core.functions import find_function
 from aqueue._core.record import JobRecord
+from aqueue._core.seal import Seal
 from aqueue._core.serializers import Serializer
 from aqueue.errors import PayloadError, SettingsError
 
@@ -20,6 +24,7 @@ class Codec:
     serializer: Serializer
     #: The largest job, in bytes; results and meta likewise.
     max_bytes: int
+    seal: Seal
     #: What may be imported; None: everything.
     allowed: Allowed | None = field(default=None, compare=False)
 
@@ -45,9 +50,11 @@ class Codec:
         """The arguments of a job.
 
         Raises:
+            BadSignature: See `Seal.verified`.
             PayloadError: They cannot be decoded, or are not arguments.
         """
         what = f"the arguments of job {record.id!r}"
+        self.seal.verified(record)
         if record.data is None:
             raise PayloadError(f"{what} are missing")
         call = _decode(self.serializer, record.data, what)
@@ -64,17 +71,21 @@ class Codec:
             PayloadError: It cannot be encoded, or is over the size limit.
         """
         what = f"the result of job {record.id!r}"
-        return self._bounded(_encode(self.serializer, value, what), what)
+        data = self._bounded(_encode(self.serializer, value, what), what)
+        return self.seal.wrap(data, "result", record.id, record.nonce)
 
     def decode_result(self, record: JobRecord, data: bytes) -> Any:
         """A result of a job, of its last execution or of an earlier one.
 
         Raises:
+            BadSignature: See `Seal.verified`.
             PayloadError: It cannot be decoded.
         """
-        return _decode(self.serializer, data, f"the result of job {record.id!r}")
+        what = f"the result of job {record.id!r}"
+        data = self.seal.unwrap(data, what, "result", record.id, record.nonce)
+        return _decode(self.serializer, data, what)
 
-    def encode_meta(self, path: str, meta: Mapping[str, Any]) -> bytes:
+    def encode_meta(self, job_id: str, path: str, meta: Mapping[str, Any]) -> bytes:
         """The meta of a job of the function at `path`.
 
         Raises:
@@ -84,18 +95,20 @@ class Codec:
         if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
         what = f"the meta of {path}"
-        return self._bounded(_encode(self.serializer, dict(meta), what), what)
+        data = self._bounded(_encode(self.serializer, dict(meta), what), what)
+        return self.seal.wrap(data, "meta", job_id)
 
     def decode_meta(self, record: JobRecord) -> dict[str, Any]:
         """The meta of a job; {} where it has none.
 
         Raises:
+            BadSignature: See `Seal.verified`.
             PayloadError: It cannot be decoded, or is no dictionary.
         """
         if record.meta is None:
             return {}
         what = f"the meta of job {record.id!r}"
-        meta = _decode(self.serializer, record.meta, what)
+        meta = _decode(self.serializer, self.seal.unwrap(record.meta, what, "meta", record.id), what)
         try:
             return dict(meta)
         except Exception as error:

@@ -61,16 +61,27 @@ _NONE_BYTES: bytes | None = None
 #: Fields that a worker reads as numbers or as a policy; another program may have written something else.
 _NUMBERS = frozenset({b"timeout", b"result_ttl", b"retry", b"attempts", b"misses"})
 
+#: Fields that change during a job's life, without the signing key. All others are signed, known or not.
+CHANGING = frozenset(
+    {
+        b"status", b"meta", b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"token", b"fence",
+        b"place", b"settled", b"worker_name", b"attempts", b"lost", b"releases", b"misses", b"incarnation",
+        b"request", b"exc_info", b"error_type", b"error_message", b"gone", b"sig",
+    }
+)  # fmt: skip
+
 
 class JobRecord:
     """The facts about a job as one reply of Redis gave them; never changed in place."""
 
-    __slots__ = ("fields", "id")
+    __slots__ = ("fields", "id", "is_trusted")
 
-    def __init__(self, id: str, fields: Mapping[bytes, bytes]) -> None:
+    def __init__(self, id: str, fields: Mapping[bytes, bytes], is_trusted: bool = False) -> None:
         self.id: str = id
         #: The hash as Redis holds it.
         self.fields: Mapping[bytes, bytes] = fields
+        #: It was made here, or its signature was verified; evolving it changes nothing about that.
+        self.is_trusted: bool = is_trusted
 
     def check(self) -> None:
         """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
@@ -86,7 +97,7 @@ class JobRecord:
                 fields.pop(name.encode(), None)
             else:
                 fields[name.encode()] = value if isinstance(value, bytes) else str(value).encode()
-        return JobRecord(self.id, fields)
+        return JobRecord(self.id, fields, self.is_trusted)
 
     #: Written by every transition.
     status: Field[JobStatus] = Field(b"status", _status, JobStatus.CREATED)
@@ -114,6 +125,8 @@ class JobRecord:
     retry: Field[RetryPolicy] = Field(b"retry", RetryPolicy.decode, RetryPolicy())
     #: Identifies the enqueue call, so that its replay is known; enqueue.
     nonce: Field[str] = Field(b"nonce", _text, "")
+    #: HMAC of all that enqueue fixed, with a signing key; enqueue.
+    signature: Field[bytes | None] = Field(b"sig", bytes, _NONE_BYTES)
     #: When it was first stored, unix ms; absent when it was queued at once.
     stored_at: Field[int | None] = Field(b"created_at", int, _NONE_INT)
     #: When it last became queued by enqueue, promote or requeue, unix ms.

@@ -15,7 +15,7 @@ from aqueue._core.options import UNLIMITED
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome
 from aqueue._redis import operations
 from aqueue.connection import Namespace
-from aqueue.errors import AqueueError, QueueUnavailable
+from aqueue.errors import AqueueError, BadSignature, QueueUnavailable
 from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
@@ -222,9 +222,15 @@ class Run:
     def _start(self, lease: Lease) -> None:
         """Run a lease in a slot of its own."""
         try:
+            lease = Lease(self._space.codec.seal.verified(lease.record), lease.token)
             lease.record.check()
+        except BadSignature as error:
+            self._refuse(lease, "BadSignature", str(error))
+            return
         except Exception as error:  # another program's or version's record: it fails, not the worker
-            self._refuse(lease, describe_exception(error))
+            failure = describe_exception(error)
+            message = f"the record of job {lease.job_id!r} is damaged: {failure.type}: {failure.message}"
+            self._refuse(lease, "PayloadError", message)
             return
         default = self._settings.default_timeout
         if default is not None and b"timeout" not in lease.record.fields:
@@ -236,13 +242,12 @@ class Run:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)
 
-    def _refuse(self, lease: Lease, failure: Failed) -> None:
-        """Fail a job whose record cannot be read."""
+    def _refuse(self, lease: Lease, kind: str, message: str) -> None:
+        """Fail a job whose record cannot be read or is not to be trusted."""
         execution = Execution(lease)
         execution.is_decided = execution.is_over = True
         self.running.add(execution)
-        message = f"the record of job {lease.job_id!r} is damaged: {failure.type}: {failure.message}"
-        self._settler.add(execution, Failed("PayloadError", message, f"PayloadError: {message}"))
+        self._settler.add(execution, Failed(kind, message, f"{kind}: {message}"))
 
     def _ask(self, execution: Execution, ask: Ask) -> bool:
         """Ask an execution to end, and look again after the cleanup time. False: there is no need to."""

@@ -289,4 +289,5 @@ def _space(
         allow=allow,
         namespace=namespace or first.keys.namespace,
         serializer=options.get("serializer") or first.codec.serializer,
+        signing_key=given if (given := options.get("signing_key")) is not None else first.codec.seal.keys,
     )

@@ -10,10 +10,12 @@ import pytest
 
 from aqueue._core.codec import Codec
 from aqueue._core.record import JobRecord
+from aqueue._core.seal import Seal
 from aqueue._core.serializers import PICKLE, check_serializer
 from aqueue.errors import PayloadError, SettingsError
 
-CODEC = Codec(PICKLE, 1_000)
+UNSIGNED = Seal("aqueue", None)
+CODEC = Codec(PICKLE, 1_000, UNSIGNED)
 
 
 @dataclass
@@ -50,7 +52,7 @@ def test_what_cannot_be_encoded_is_named(value: Any) -> None:
     with pytest.raises(PayloadError, match=r"the arguments of m\.f cannot be encoded: "):
         CODEC.encode_call("m.f", (value,), {})
     with pytest.raises(PayloadError, match=r"the meta of m\.f cannot be encoded: "):
-        CODEC.encode_meta("m.f", {"x": value})
+        CODEC.encode_meta("a", "m.f", {"x": value})
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"\x80\x05", b"cno_such_module\nf\n."])
@@ -82,19 +84,19 @@ def test_meta_that_is_no_dictionary_is_named() -> None:
     with pytest.raises(PayloadError, match="the meta of job 'a' is not a dictionary"):
         CODEC.decode_meta(record(meta=PICKLE.dumps(5)))
     with pytest.raises(SettingsError, match="meta must be a dictionary, not list"):
-        CODEC.encode_meta("m.f", [])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        CODEC.encode_meta("a", "m.f", [])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_results_and_meta_over_the_limit_are_refused() -> None:
     with pytest.raises(PayloadError, match=r"the result of job 'a' has .* more than the 1,000 allowed"):
         CODEC.encode_result(record(), "x" * 1_000)
     with pytest.raises(PayloadError, match=r"the meta of m\.f has .* more than the 1,000 allowed"):
-        CODEC.encode_meta("m.f", {"x": "x" * 1_000})
+        CODEC.encode_meta("a", "m.f", {"x": "x" * 1_000})
 
 
 def test_a_serializer_that_returns_no_bytes_is_told_so() -> None:
     with pytest.raises(PayloadError, match=r"dumps\(\) of the serializer returned str, not bytes"):
-        Codec(TextSerializer(), 1_000).encode_result(record(), 5)
+        Codec(TextSerializer(), 1_000, UNSIGNED).encode_result(record(), 5)
 
 
 def test_a_serializer_is_an_object_a_class_or_a_name() -> None:
