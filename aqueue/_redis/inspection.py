@@ -74,3 +74,9 @@ def time_ms() -> Lookup[int]:
 def _ms(reply: Any) -> int:
     seconds, microseconds = reply
     return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def overdue(keys: Keys, registry: str, queues: Sequence[str], before_ms: int) -> Lookup[list[int]]:
+    """How many jobs of each queue's registry have a score, a due time or the end of a lease, before this."""
+    commands = [("ZCOUNT", keys.registry(registry, queue), "-inf", before_ms) for queue in queues]
+    return Lookup(commands, lambda replies: [int(reply) for reply in replies])

@@ -298,6 +298,19 @@ def resume(
 
 
 @app.command()
+def doctor(url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False) -> None:
+    """Look for what is wrong with the server, its settings, this user's permissions, and the queues.
+
+    Tells what was seen, why it matters and what to change. Changes nothing.
+
+    Exit codes: 0 no problems, 1 there are some, 4 Redis cannot be reached, 78 it refuses the credentials.
+    """
+    from aqueue.cli.doctor import visit as command
+
+    finish(command.visit(Target(url, namespace), as_json=as_json))
+
+
+@app.command()
 def demo(
     path: Annotated[
         Path | None,

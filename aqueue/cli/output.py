@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,12 @@ def say(text: str) -> None:
 def say_json(document: Any) -> None:
     """A document on a line of its own, in ASCII: nothing in it can write to a terminal as it likes."""
     say(json.dumps(document))
+
+
+def colored(text: str, code: str) -> str:
+    """The text in a colour, at a terminal that shows any."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if is_plain else f"\x1b[{code}m{text}\x1b[0m"
 
 
 def progress(title: str, total: int) -> AbstractContextManager[Advance]:

@@ -19,7 +19,7 @@ from tests.cli.conftest import PLAIN, Invoke
 
 COMMANDS = (
     "worker", "enqueue", "jobs", "show", "requeue", "cancel", "stop", "delete", "empty", "pause", "resume",
-    "info", "demo",
+    "info", "doctor", "demo",
 )  # fmt: skip
 
 
