@@ -51,16 +51,19 @@ def aqueue(
 
 @app.command()
 def worker(
+    context: typer.Context,
     queues: given.Queues = None,
     url: Url = None,
     namespace: NamespaceName = None,
     burst: given.Burst = False,
     concurrency: given.Concurrency = 100,
+    processes: given.Processes = None,
     name: given.Name = None,
     lease: given.Lease = "30",
     grace: given.Grace = "25",
     max_zombies: given.MaxZombies = None,
     max_stall: given.MaxStall = "10m",
+    max_rss: given.MaxRss = None,
     max_jobs: given.MaxJobs = None,
     max_idle_time: given.MaxIdleTime = None,
     path: given.Paths = None,
@@ -74,18 +77,25 @@ def worker(
     The first SIGTERM or Ctrl-C stops it gently, the second cancels the running jobs; jobs that have not
     ended go back to their queue. A TIME is in seconds, or like 3m and 1h30m.
 
+    With --processes, --max-jobs is for each process, which is then replaced; SIGHUP replaces all of them.
+
     Exit codes: 0 drained, 1 the lifespan failed, 2 wrong usage, 4 Redis cannot be reached, 75 start another
     one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
     """
     from aqueue.cli import worker as command
+    from aqueue.cli.retyping import typed_again
+    from aqueue.cli.supervisor import supervise
 
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
-        lease=lease, grace=grace, max_zombies=max_zombies, max_stall=max_stall, max_jobs=max_jobs,
-        max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan, middleware=middleware or [],
-        verbose=verbose, quiet=quiet,
+        lease=lease, grace=grace, max_zombies=max_zombies, max_stall=max_stall, max_rss=max_rss,
+        max_jobs=max_jobs, max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan,
+        middleware=middleware or [], verbose=verbose, quiet=quiet,
     )  # fmt: skip
-    finish(command.work(options))
+    if processes is None:
+        finish(command.work(options))
+    arguments, environment = typed_again(context, without=("processes", "name"))
+    finish(supervise(options, processes, arguments, environment))
 
 
 @app.command()

@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from aqueue import __version__
 from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain
 from aqueue.cli.imports import import_object
 from aqueue.cli.logs import logging_to_stderr
+from aqueue.cli.supervised import line_to_supervisor, obeying
 from aqueue.cli.worker_options import WorkerOptions
 from aqueue.errors import SettingsError
 from aqueue.worker.settings import check_limits
@@ -21,22 +23,22 @@ logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 async def work(options: WorkerOptions) -> int:
     """Work until stopped or done; the exit code. With zombies it ends the process itself."""
-    own, root = logging.INFO, logging.INFO
-    if options.verbose:
-        own = logging.DEBUG
-    elif options.quiet:
-        own = root = logging.WARNING
-    with logging_to_stderr(root=root, own=own):
-        check_limits(options.burst, options.max_jobs, options.max_idle_time)
-        put_first(options.paths)
-        worker = _make(options)
+    line = line_to_supervisor()
+    with logging_as_told(options):
+        worker = make_worker(options)
         await options.target.check()
         logger.info("aqueue %s, pid %d, %s", __version__, os.getpid(), _facts(worker))
         code = FAILED
         try:
-            await worker.work(options.burst, max_jobs=options.max_jobs, max_idle_time=options.max_idle_time)
+            with obeying(worker, line):
+                await worker.work(
+                    options.burst,
+                    max_jobs=options.max_jobs,
+                    max_idle_time=options.max_idle_time,
+                    handle_signals=line is None,
+                )
             logger.info("%d finished, %d failed", worker.successful_job_count, worker.failed_job_count)
-            code = _code(worker)
+            code = _code(worker, is_supervised=line is not None)
         except Exception as error:
             if error is not worker.lifespan_error:
                 raise
@@ -49,13 +51,32 @@ async def work(options: WorkerOptions) -> int:
     return code
 
 
-def _code(worker: Worker) -> int:
+def logging_as_told(options: WorkerOptions) -> AbstractContextManager[None]:
+    """Log to standard error, as much as was asked for."""
+    own, root = logging.INFO, logging.INFO
+    if options.verbose:
+        own = logging.DEBUG
+    elif options.quiet:
+        own = root = logging.WARNING
+    return logging_to_stderr(root=root, own=own)
+
+
+def _code(worker: Worker, *, is_supervised: bool) -> int:
     if worker.was_forced:
         return INTERRUPTED
-    return OK if worker.restart_reason is None else RESTART
+    if worker.restart_reason is not None or (is_supervised and worker.reached_max_jobs):
+        return RESTART
+    return OK
 
 
-def _make(options: WorkerOptions) -> Worker:
+def make_worker(options: WorkerOptions) -> Worker:
+    """The worker that the options describe; no I/O.
+
+    Raises:
+        SettingsError: A value that cannot be used.
+    """
+    check_limits(options.burst, options.max_jobs, options.max_idle_time)
+    put_first(options.paths)
     return Worker(
         options.queues or ["default"],
         options.target.url,
@@ -65,6 +86,7 @@ def _make(options: WorkerOptions) -> Worker:
         grace=options.grace,
         max_zombies=options.max_zombies,
         max_stall=options.max_stall,
+        max_rss=options.max_rss,
         namespace=options.target.namespace,
         lifespan=None if options.lifespan is None else import_object(options.lifespan, "--lifespan"),
         middleware=[import_object(name, "--middleware") for name in options.middleware],

@@ -32,6 +32,10 @@ MaxStall: TypeAlias = Annotated[
     str,
     Option(metavar="TIME", help="End with 75 when a job blocks the event loop so long; others run the jobs."),
 ]
+MaxRss: TypeAlias = Annotated[
+    str | None,
+    Option(metavar="SIZE", help="With more memory than this, like 512M, finish what runs and end with 75."),
+]
 MaxJobs: TypeAlias = Annotated[int | None, Option(metavar="N", help="End after so many jobs.")]
 MaxIdleTime: TypeAlias = Annotated[
     str | None, Option(metavar="TIME", help="End after so long without a job.")
@@ -53,6 +57,13 @@ Middleware: TypeAlias = Annotated[
 Verbose: TypeAlias = Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")]
 Quiet: TypeAlias = Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")]
 
+Processes: TypeAlias = Annotated[
+    int | None,
+    Option(
+        metavar="N", help="Run so many worker processes, and replace what dies. Each runs --concurrency jobs."
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerOptions:
@@ -67,6 +78,7 @@ class WorkerOptions:
     grace: str
     max_zombies: int | None
     max_stall: str
+    max_rss: str | None
     max_jobs: int | None
     max_idle_time: str | None
     paths: Sequence[str]

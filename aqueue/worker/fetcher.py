@@ -88,7 +88,7 @@ class Fetcher:
         """Claim until stopped or a limit is reached. Cancelled during a claim, leases bring its jobs back."""
         try:
             self._idle_since = asyncio.get_running_loop().time()
-            while not self._stopped and not self._is_full():
+            while not self._stopped and not self.is_full():
                 free = self._free()
                 if free == 0 and self._limits.burst and not self._busy():
                     logger.warning("all slots are taken by jobs that were given up but do not end")
@@ -114,7 +114,7 @@ class Fetcher:
         finally:
             await self._close()
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether max_jobs are claimed."""
         return self._limits.max_jobs is not None and self.claimed >= self._limits.max_jobs
 

@@ -23,6 +23,7 @@ from aqueue.worker.heartbeat import Heartbeat, News
 from aqueue.worker.identity import Identity
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.maintenance import Maintenance
+from aqueue.worker.memory import watch_memory
 from aqueue.worker.report import report
 from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
@@ -94,10 +95,15 @@ class Run:
         """The first signal stops, the second skips the grace."""
         if self._stopping.is_set():
             logger.warning("second signal: jobs are cancelled now")
-            self._force()
+            self.force()
         else:
             logger.info("signal %d: no new jobs, running ones have %g s", number, self._settings.grace)
             self.ask_to_stop()
+
+    @property
+    def reached_max_jobs(self) -> bool:
+        """Whether it has claimed all the jobs that it was to run."""
+        return self._fetcher.is_full()
 
     def _ask_to_restart(self, reason: str) -> None:
         """Drain as after a signal, and say why a new process is needed."""
@@ -106,7 +112,17 @@ class Run:
             self.restart_reason = reason
             self.ask_to_stop()
 
-    def _force(self) -> None:
+    def _retire(self, reason: str) -> None:
+        """Claim no more, let what runs end in its own time, and say why a new process is needed."""
+        if not self._stopping.is_set():
+            logger.warning(
+                "worker %s takes no new jobs, its process is to be replaced: %s", self._me.name, reason
+            )
+            self.restart_reason = reason
+            self._fetcher.stop()
+
+    def force(self) -> None:
+        """Skip the grace."""
         self.is_forced = True
         self._progress.set()
         self.lifespan.force()
@@ -126,12 +142,14 @@ class Run:
         try:
             async with anyio.create_task_group() as services:
                 services.start_soon(self._maintenance.run)
+                if self._settings.max_rss is not None:
+                    services.start_soon(watch_memory, self._settings.max_rss, self._retire)
                 try:
                     await self._fetch()
                     await self._drain(self._settings.grace if self._stopping.is_set() else None)
                 except BaseException:
                     self.ask_to_stop()
-                    await finish(self._drain(0), self._force)
+                    await finish(self._drain(0), self.force)
                     raise
                 finally:
                     services.cancel_scope.cancel()
@@ -317,4 +335,6 @@ class Run:
     def _state(self) -> str:
         if self._watchdog.has_given_up:
             return "stalled"
-        return "stopping" if self._stopping.is_set() else "busy" if len(self.running) else "idle"
+        if self._stopping.is_set() or self.restart_reason is not None:
+            return "stopping"
+        return "busy" if len(self.running) else "idle"

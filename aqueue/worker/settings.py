@@ -14,6 +14,7 @@ from aqueue._core.options import check_timeout
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware, check_middleware
 from aqueue.worker.lifespan import Opener, check_lifespan
+from aqueue.worker.memory import check_max_rss
 
 MAX_CONCURRENCY = 10_000
 MAX_JOBS = 10**15
@@ -33,6 +34,8 @@ class WorkerSettings:
     grace: float
     #: With more executions than this that were given up but run on, it drains to be replaced.
     max_zombies: int
+    #: With more memory than this, bytes, it ends once its jobs have, to be replaced; None: no limit.
+    max_rss: int | None = None
     #: Timeout of jobs that were enqueued without one, milliseconds; None: 180 s.
     default_timeout: int | None = None
     #: Opens what its jobs share.
@@ -72,6 +75,7 @@ def check_settings(
     grace: Duration,
     max_zombies: int | None = None,
     max_stall: Duration = 600,
+    max_rss: int | str | None = None,
     default_timeout: Duration | None = None,
     lifespan: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
     middleware: Iterable[JobMiddleware] = (),
@@ -92,6 +96,7 @@ def check_settings(
         default_timeout=check_timeout(default_timeout),
         lifespan=check_lifespan(lifespan),
         middleware=check_middleware(middleware, "job"),
+        max_rss=None if max_rss is None else check_max_rss(max_rss),
         max_stall=_at_least(SHORTEST_STALL_MS, max_stall, "max_stall") / 1000,
     )
 

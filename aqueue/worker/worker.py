@@ -53,6 +53,7 @@ class Worker:
         default_timeout: Duration | None = None,
         max_zombies: int | None = None,
         max_stall: Duration = 600,
+        max_rss: int | str | None = None,
         lifespan: LifespanFunction | None = None,
         middleware: Iterable[JobMiddleware] = (),
         allow: Iterable[str] | str | None = None,
@@ -74,6 +75,8 @@ class Worker:
                 concurrency, at least 1.
             max_stall: When code blocks the event loop for so long, and for longer than each running job may
                 run, other workers get the jobs; `work()` in the main thread then ends the process with 75.
+            max_rss: When this process holds more memory than this (bytes, or "512M"), the worker takes no new
+                jobs, lets the running ones end, and `restart_reason` says so.
             lifespan: Opens what the jobs share, before the first of them, and closes it after the last; jobs
                 see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
                 decorated with `contextlib.asynccontextmanager`.
@@ -97,6 +100,7 @@ class Worker:
             grace=grace,
             max_zombies=max_zombies,
             max_stall=max_stall,
+            max_rss=max_rss,
             default_timeout=default_timeout,
             lifespan=lifespan,
             middleware=middleware,
@@ -134,7 +138,12 @@ class Worker:
         return self._me.failed
 
     async def work(
-        self, burst: bool = False, *, max_jobs: int | None = None, max_idle_time: Duration | None = None
+        self,
+        burst: bool = False,
+        *,
+        max_jobs: int | None = None,
+        max_idle_time: Duration | None = None,
+        handle_signals: bool = True,
     ) -> bool:
         """Run jobs until stopped; whether any job was run.
 
@@ -146,6 +155,7 @@ class Worker:
                 retries and paused queues are left.
             max_jobs: End after so many jobs.
             max_idle_time: End after so long without a job.
+            handle_signals: False leaves SIGTERM and SIGINT to the program, which calls `stop()`.
 
         Raises:
             QueueUnavailable: Redis could not be reached at the start, or has refused the credentials for five
@@ -153,13 +163,20 @@ class Worker:
             SettingsError: A limit that cannot be used.
             Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
-        return await self._work(check_limits(burst, max_jobs, max_idle_time), handle_signals=True)
+        limits = check_limits(burst, max_jobs, max_idle_time)
+        return await self._work(limits, handle_signals=handle_signals)
 
-    async def stop(self) -> None:
-        """Ask it to stop, as SIGTERM does, and return at once; await the `work()` task for the end."""
+    async def stop(self, *, force: bool = False) -> None:
+        """Ask it to stop, as SIGTERM does, and return at once; await the `work()` task for the end.
+
+        Args:
+            force: Skip the grace, as a second signal does.
+        """
         await asyncio.sleep(0)  # a `work()` task that was made just now begins
         if self._run is not None:
             self._run.ask_to_stop()
+            if force:
+                self._run.force()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Worker]:
@@ -229,8 +246,13 @@ class Worker:
         return None if self._run is None else self._run.restart_reason
 
     @property
+    def reached_max_jobs(self) -> bool:
+        """Whether `max_jobs` ended the last `work()`."""
+        return self._run is not None and self._run.reached_max_jobs
+
+    @property
     def was_forced(self) -> bool:
-        """Whether a second signal ended the last `work()`."""
+        """Whether the last `work()` was ended without its grace, by a second signal or `stop(force=True)`."""
         return self._run is not None and self._run.is_forced
 
     @property
