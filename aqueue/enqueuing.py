@@ -18,7 +18,8 @@ from aqueue.bound import BoundQueue
 from aqueue.calls import EnqueueCall
 from aqueue.connection import Namespace
 from aqueue.draft import check_arguments, draft, new_job, split_options
-from aqueue.errors import EnqueueUncertain, InvalidJobOperation
+from aqueue.errors import BatchError, EnqueueUncertain, InvalidJobOperation
+from aqueue.inline import inline_options, run_here
 from aqueue.jobs import Job
 from aqueue.middleware import EnqueueMiddleware, around
 
@@ -32,6 +33,12 @@ class Enqueuing:
     _space: Namespace
     _default_timeout: int | None
     _middleware: Sequence[EnqueueMiddleware]
+    is_async: bool
+
+    @property
+    def _runs_here(self) -> bool:
+        """Whether jobs run where they are enqueued."""
+        return not self.is_async or inline_options.get() is not None
 
     @property
     def space(self) -> Namespace:
@@ -241,8 +248,21 @@ class Enqueuing:
         else:
             made = [self._make(data.func, data.args, data.kwargs, data.options) for data in job_datas]
             jobs = [job for job, _ in made]
-        await enqueue_batches(self.space, self.name, [job for job, _ in made], [new for _, new in made])
+        if self._runs_here:
+            await self._send_each(made)
+        else:
+            await enqueue_batches(self.space, self.name, [job for job, _ in made], [new for _, new in made])
         return jobs
+
+    async def _send_each(self, made: Sequence[tuple[Job[Any], NewJob]]) -> None:
+        """Run jobs where they are enqueued, one after the other."""
+        for at, (job, new) in enumerate(made):
+            try:
+                await self._send(job, new)
+            except BatchError as error:
+                ids = [job.id for job, _ in made]
+                error.enqueued, error.not_enqueued = ids[:at], ids[at:]
+                raise
 
     async def _make_through(self, data: EnqueueData, made: list[tuple[Job[Any], NewJob]]) -> Job[Any]:
         """Make one of many jobs, through the middleware; what is to be sent is added to `made`."""
@@ -314,6 +334,9 @@ class Enqueuing:
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:
+            if self._runs_here and not new.delay_ms:
+                await run_here(self, job, new)
+                return job
             at_ms, word = await self.space.client.coalescer(self.space.keys, self.name).enqueue(new)
         except EnqueueUncertain as error:
             again: Callable[[], Awaitable[Job[T]]] = functools.partial(self._send, job, new)

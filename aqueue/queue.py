@@ -41,6 +41,7 @@ class Queue(Enqueuing):
         name: str = "default",
         connection: Connection | None = None,
         default_timeout: Duration | None = None,
+        is_async: bool = True,
         *,
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
         middleware: Iterable[EnqueueMiddleware] = (),
@@ -51,6 +52,8 @@ class Queue(Enqueuing):
         Args:
             connection: A redis-py client or a URL; see `aqueue.connection`.
             default_timeout: How long its jobs may run unless they say otherwise; 180 s, -1: no limit.
+            is_async: False: `enqueue` runs the job itself, in the caller's loop, and returns when that has
+                ended, failed or not; see `aqueue.testing.inline`.
             max_job_bytes: Larger jobs are refused; 1 MiB.
             middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
 
@@ -61,6 +64,7 @@ class Queue(Enqueuing):
         self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")
+        self.is_async = is_async
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"

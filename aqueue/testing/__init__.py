@@ -6,6 +6,7 @@ fixtures of `aqueue.pytest_plugin` bring the server and a namespace for each tes
 
 from aqueue.testing.asserts import assert_enqueued, refute_enqueued
 from aqueue.testing.burst import BurstReport, run_burst
+from aqueue.testing.inlining import inline
 from aqueue.testing.travel import time_travel
 
-__all__ = ["BurstReport", "assert_enqueued", "refute_enqueued", "run_burst", "time_travel"]
+__all__ = ["BurstReport", "assert_enqueued", "inline", "refute_enqueued", "run_burst", "time_travel"]

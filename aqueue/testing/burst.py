@@ -50,7 +50,7 @@ async def run_burst(
 
     told, worker._me.told = worker._me.told, note
     try:
-        await worker._work(RunLimits(burst=True), handle_signals=False)
+        await worker._work_as_guest(RunLimits(burst=True))
     finally:
         worker._me.told = told
     if raise_on_failure:

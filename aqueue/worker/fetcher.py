@@ -25,6 +25,8 @@ logger: logging.Logger = logging.getLogger("aqueue.worker")
 RING = 2.0
 #: Seconds before a claim is tried again that Redis refused outright.
 REFUSED_PAUSE = 2.0
+#: The nonce of a worker's first claim.
+FIRST_CLAIM = "1"
 
 
 class Fetcher:
@@ -59,7 +61,7 @@ class Fetcher:
         self._start = start
         self._taken = taken
         self._busy = busy
-        self._nonces = map(str, itertools.count(1))
+        self._nonces = map(str, itertools.count(int(FIRST_CLAIM)))
         self._changed = asyncio.Event()
         #: A wake token was taken: claim now, also without a free slot, so that it is passed on.
         self._rang = False

@@ -260,6 +260,11 @@ class Worker:
         """What the lifespan raised in the last `work()`."""
         return None if self._run is None else self._run.lifespan.error
 
+    async def _work_as_guest(self, limits: RunLimits) -> bool:
+        """Work inside another program: without signal handlers, and a stall does not end the process."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return await self._work(limits, handle_signals=False, ready=ready)
+
     async def _work(
         self, limits: RunLimits, *, handle_signals: bool, ready: asyncio.Future[None] | None = None
     ) -> bool:
