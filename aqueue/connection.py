@@ -105,6 +105,17 @@ class Namespace:
         return replace(space, keys=keys, codec=replace(self.codec, seal=seal))
 
 
+def check_names(options: SpaceOptions) -> None:
+    """Refuse what the caller's own `**options` has let through.
+
+    Raises:
+        TypeError: An option that there is not.
+    """
+    unknown = options.keys() - SpaceOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {', '.join(map(repr, sorted(unknown)))}")
+
+
 def open_namespace(
     connection: Connection | Connector | None = None,
     *,
@@ -116,7 +127,9 @@ def open_namespace(
 
     Raises:
         SettingsError: A connection, name, serializer, size or module that cannot be used.
+        TypeError: An option that there is not.
     """
+    check_names(options)
     chosen: Any = connection
     if chosen is None and _pushed.get():
         chosen = _pushed.get()[-1]

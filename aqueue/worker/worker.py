@@ -24,7 +24,7 @@ from typing import Any, TypeAlias, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
-from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
+from aqueue.connection import Connection, Namespace, SpaceOptions, check_names, open_namespace
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
@@ -299,6 +299,7 @@ def _space(
     Raises:
         SettingsError: Its queues do not lie together.
     """
+    check_names(options)
     spaces = [queue.space for queue in listed if isinstance(queue, Queue)]
     if not spaces:
         return open_namespace(connection, allow=allow, **options)

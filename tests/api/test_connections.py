@@ -168,6 +168,13 @@ def test_what_is_no_connection_is_refused_without_telling_secrets(bad: Any, word
         pop_connection()
 
 
+def test_an_option_that_there_is_not_is_refused() -> None:
+    unknown: Any = {"colour": "red"}
+    for make in (lambda: Queue(**unknown), lambda: Worker(**unknown), lambda: Worker(Queue(), **unknown)):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+            make()
+
+
 async def test_without_a_connection_the_pushed_one_counts_then_the_environment_then_localhost(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
