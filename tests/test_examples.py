@@ -26,6 +26,16 @@ def test_quickstart_prints_its_results() -> None:
     assert lines[-2:] == ["ZeroDivisionError: division by zero", "failed {'dividend': 1} failed jobs: 1"]
 
 
+def test_progress_draws_a_bar_and_the_result() -> None:
+    *bars, result = filter(None, run("progress.py").splitlines())
+
+    assert result == "150 rows imported"
+    drawn = [int(bar.split()[1].removesuffix("/150")) for bar in bars]
+    assert drawn == sorted(drawn)
+    assert drawn[-1] == 150
+    assert len(set(drawn)) > 2
+
+
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
 
