@@ -74,6 +74,7 @@ class EnqueueCall:
             "timeout": job.timeout, "ttl": job.ttl,
             "result_ttl": job.result_ttl, "failure_ttl": job.failure_ttl,
             "description": record.description, "priority": record.priority, "retry": _retry(record.retry),
+            "executor": record.executor,
         }  # fmt: skip
         options = {name: value for name, value in shown.items() if name.encode() in record.fields}
         if "timeout" in options:

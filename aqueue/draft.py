@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aqueue._core.codec import Codec
-from aqueue._core.functions import split_call
+from aqueue._core.functions import is_coroutine_function, split_call
 from aqueue._core.names import check_job_id, new_job_id, new_nonce
 from aqueue._core.options import OPTION_NAMES, JobOptions
 from aqueue._core.record import JobRecord
@@ -40,6 +40,11 @@ def draft(
     """
     path, args = split_call(func, args)
     job_id = new_job_id() if job_id is None else check_job_id(job_id)
+    if options.executor == "thread" and not isinstance(func, str) and is_coroutine_function(func):
+        raise SettingsError(
+            f'executor="thread" cannot run {path}, a coroutine function: leave it out for a task of the '
+            'event loop, or use executor="process"'
+        )
     fields = {b"function": path.encode(), b"data": codec.encode_call(path, args, kwargs)}
     if meta:
         fields[b"meta"] = codec.encode_meta(job_id, path, meta)
@@ -53,6 +58,8 @@ def draft(
         fields[b"description"] = options.description.encode("utf-8", "replace")
     if options.retry is not None:
         fields[b"retry"] = options.retry.encode()
+    if options.executor is not None:
+        fields[b"executor"] = options.executor.encode()
     return JobRecord(job_id, fields, is_trusted=True)
 
 

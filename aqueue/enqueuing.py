@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Unpack, overload
 from aqueue._core.clock import Duration, delay_until, to_ms
 from aqueue._core.decorated import with_defaults
 from aqueue._core.options import EnqueueOptions, check_known, check_options
+from aqueue._core.record import JobRecord
 from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, PrepareOptions, R, Ts
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import NewJob
@@ -33,6 +34,7 @@ class Enqueuing:
     _space: Namespace
     _default_timeout: int | None
     _middleware: Sequence[EnqueueMiddleware]
+    _executor: str | None
     is_async: bool
 
     @property
@@ -286,6 +288,7 @@ class Enqueuing:
             return await self._enqueue_job_through(job, at_front)
         if self._default_timeout is not None and b"timeout" not in job._record.fields:
             job._record = job._record.evolve(timeout=self._default_timeout)
+        job._record = self._placed(job._record)
         mode = "front" if at_front or job._at_front else ""
         return await self._send(job, new_job(job._record, self.name, self.space.codec, mode=mode))
 
@@ -327,10 +330,17 @@ class Enqueuing:
         record = draft(
             self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
+        record = self._placed(record)
         mode = "front" if options.at_front else ""
         return Job(record, self.space), new_job(
             record, self.name, self.space.codec, mode=mode, delay_ms=delay_ms
         )
+
+    def _placed(self, record: JobRecord) -> JobRecord:
+        """The record with the queue's executor, unless it has one of its own."""
+        if self._executor is None or b"executor" in record.fields:
+            return record
+        return record.evolve(executor=self._executor)
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:

@@ -14,7 +14,8 @@ AqueueError
     ├── LeaseLost                    another execution owns the job by now
     ├── WaitTimeout (TimeoutError)   the job has not ended in time
     ├── JobFailed                    the job ended failed; `type`, `message`, `traceback`
-    │   └── JobTimeout               it ran longer than its timeout
+    │   ├── JobTimeout               it ran longer than its timeout
+    │   └── JobProcessDied           its child process was killed, or ended by itself
     ├── JobCanceled                  the job was canceled
     │   └── JobStopped               it was stopped while it ran
     └── JobExpired                   its ttl passed before a worker could start it
@@ -185,6 +186,10 @@ class JobFailed(JobError):
 
 class JobTimeout(JobFailed):
     """The job ran longer than its timeout and was failed at the deadline."""
+
+
+class JobProcessDied(JobFailed):
+    """The child process that ran the job was killed, or ended by itself; the message says how."""
 
 
 class JobCanceled(JobError):

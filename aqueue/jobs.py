@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, Unpack
 from aqueue._core.clock import Duration, now_ms, to_ms
 from aqueue._core.decorated import with_defaults
 from aqueue._core.names import check_job_id, check_name, new_nonce
-from aqueue._core.options import JobOptions, Retry, check_options
+from aqueue._core.options import Executor, JobOptions, Retry, check_options
 from aqueue._core.record import JobRecord
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import lookups, operations
@@ -60,6 +60,7 @@ class Job(JobView, Generic[R_co]):
         retry: Retry | int | None = None,
         priority: int | None = None,
         at_front: bool | None = None,
+        executor: Executor | None = None,
         **space_options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Make a job without storing it; no I/O. `queue.enqueue_job(job)` or `job.save()` stores it.
@@ -71,7 +72,7 @@ class Job(JobView, Generic[R_co]):
         given: Mapping[str, Any] = {
             "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "priority": priority, "at_front": at_front,
-            "meta": meta,
+            "meta": meta, "executor": executor,
         }  # fmt: skip
         given = with_defaults(func, {name: value for name, value in given.items() if value is not None})
         space = open_namespace(connection, **space_options)

@@ -7,7 +7,7 @@ from typing import Any, Self, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name, new_nonce
-from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, check_timeout
+from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, Executor, check_executor, check_timeout
 from aqueue._core.status import WAITING
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BULK
@@ -44,6 +44,7 @@ class Queue(Enqueuing):
         is_async: bool = True,
         *,
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
+        executor: Executor | None = None,
         middleware: Iterable[EnqueueMiddleware] = (),
         **options: Unpack[SpaceOptions],
     ) -> None:
@@ -55,6 +56,8 @@ class Queue(Enqueuing):
             is_async: False: `enqueue` runs the job itself, in the caller's loop, and returns when that has
                 ended, failed or not; see `aqueue.testing.inline`.
             max_job_bytes: Larger jobs are refused; 1 MiB.
+            executor: Where its jobs run unless they say otherwise: "process", or "thread" for functions that
+                are not coroutine functions. None: as the worker says.
             middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
 
         Raises:
@@ -64,6 +67,7 @@ class Queue(Enqueuing):
         self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")
+        self._executor = check_executor(executor)
         self.is_async = is_async
 
     def __repr__(self) -> str:

@@ -12,7 +12,16 @@ from aqueue._core.codec import Codec
 from aqueue._core.record import JobRecord
 from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis.lookups import PastExecution, Snapshot
-from aqueue.errors import JobCanceled, JobError, JobExpired, JobFailed, JobStopped, JobTimeout, NoSuchJobError
+from aqueue.errors import (
+    JobCanceled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobProcessDied,
+    JobStopped,
+    JobTimeout,
+    NoSuchJobError,
+)
 
 
 class ResultType(Enum):
@@ -120,7 +129,7 @@ def outcome_error(job_id: str, snapshot: Snapshot | None) -> JobError | None:
 
 
 def _failure(record: JobRecord) -> JobFailed:
-    kind = JobTimeout if record.error_type == "JobTimeout" else JobFailed
+    kind = {"JobTimeout": JobTimeout, "JobProcessDied": JobProcessDied}.get(record.error_type, JobFailed)
     return kind(
         record.id, type=record.error_type, message=record.error_message, traceback=record.exc_info or ""
     )

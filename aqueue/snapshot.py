@@ -191,6 +191,11 @@ class JobView:
         return self._record.priority
 
     @property
+    def executor(self) -> str | None:
+        """Where it runs, "process" or "thread", if it or its queue says so; None: as its worker says."""
+        return self._record.executor
+
+    @property
     def retries_left(self) -> int | None:
         """Retries that are left; None without Retry."""
         return self._record.retries_left

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 from aqueue._core.clock import Duration, to_ms, to_seconds
 from aqueue._core.names import _shown, check_integer
@@ -31,6 +31,10 @@ DEFAULT_MAX_LOST = 3
 DEFAULT_MAX_JOB_BYTES = 1_048_576
 #: What Redis itself takes in one value (proto-max-bulk-len).
 LARGEST_JOB_BYTES = 512 * 1_048_576
+
+#: Where a job's code runs, in place of the default: coroutine functions as tasks, others in threads.
+Executor: TypeAlias = Literal["process", "thread"]
+EXECUTORS: tuple[str, ...] = get_args(Executor)
 
 MAX_PRIORITY = 100
 _MAX_RETRIES = 1_000_000
@@ -126,9 +130,9 @@ class RetryPolicy:
             wait *= 1 + self.jitter * random.uniform(-1, 1)
         return round(min(wait, self.longest))
 
-    def covers(self, error: type[BaseException]) -> bool:
-        """Whether this exception may be retried."""
-        names = {name for kind in error.__mro__ for name in (kind.__name__, _path(kind))}
+    def covers(self, error: type[BaseException] | Collection[str]) -> bool:
+        """Whether this exception may be retried: a class, or the names of one from another process."""
+        names = class_names(error) if isinstance(error, type) else set(error)
         if names.intersection(self.not_on):
             return False
         return not self.on or bool(names.intersection(self.on))
@@ -163,6 +167,11 @@ def _exception_names(kinds: object, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def class_names(error: type[BaseException]) -> set[str]:
+    """The names by which a policy may know an exception: of its class and those above, long and short."""
+    return {name for kind in error.__mro__ for name in (kind.__name__, _path(kind))}
+
+
 def _path(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -179,6 +188,7 @@ class JobDefaults(TypedDict, total=False):
     meta: Mapping[str, Any] | None
     retry: Retry | int | None
     priority: int
+    executor: Executor | None
 
 
 class EnqueueOptions(JobDefaults, total=False):
@@ -215,6 +225,8 @@ class JobOptions:
     #: -100 to 100, higher first.
     priority: int = 0
     retry: str | None = None
+    #: Where it runs; None: as the queue or the worker says.
+    executor: str | None = None
 
 
 _DEFAULTS = JobOptions()
@@ -248,6 +260,7 @@ def check_options(given: Mapping[str, Any], default_timeout: int | None = None) 
         at_front=at_front,
         priority=check_integer(given.get("priority", 0), "priority", -MAX_PRIORITY, MAX_PRIORITY),
         retry=_retry(given.get("retry")),
+        executor=check_executor(given.get("executor")),
     )
 
 
@@ -263,6 +276,17 @@ def _limit(value: Duration | None, name: str, *, zero: bool = False) -> int | No
 def check_timeout(value: Duration | None) -> int | None:
     """A queue's `default_timeout` in milliseconds; None: 180 s, -1: no limit."""
     return _limit(value, "default_timeout")
+
+
+def check_executor(value: str | None) -> str | None:
+    """Where jobs run; None: where nothing more special is said, by the kind of their function.
+
+    Raises:
+        SettingsError: There is no such executor.
+    """
+    if value is None or value in EXECUTORS:
+        return value
+    raise SettingsError(f'executor={_shown(value)} must be "process", "thread" or None')
 
 
 def _retry(value: Retry | int | None) -> str | None:

@@ -16,6 +16,7 @@ from aqueue._core.options import (
     DEFAULT_MAX_LOST,
     DEFAULT_RESULT_TTL_MS,
     DEFAULT_TIMEOUT_MS,
+    EXECUTORS,
     RetryPolicy,
 )
 from aqueue._core.status import JobStatus
@@ -58,8 +59,8 @@ _NONE_STR: str | None = None
 _NONE_BYTES: bytes | None = None
 
 
-#: Fields that a worker reads as numbers or as a policy; another program may have written something else.
-_NUMBERS = frozenset({b"timeout", b"result_ttl", b"retry", b"attempts", b"misses"})
+#: Fields that a worker relies on; another program may have written something else.
+_NEEDED = frozenset({b"timeout", b"result_ttl", b"retry", b"attempts", b"misses", b"executor"})
 
 #: Fields that change during a job's life, without the signing key. All others are signed, known or not.
 CHANGING = frozenset(
@@ -85,9 +86,11 @@ class JobRecord:
 
     def check(self) -> None:
         """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
-        if self.fields.keys() & _NUMBERS:
+        if self.fields.keys() & _NEEDED:
             self.retry.delay_ms(self.attempts + 1)
             _ = self.timeout, self.result_ttl, self.misses, self.retry.max > self.attempts
+            if self.executor is not None and self.executor not in EXECUTORS:
+                raise ValueError(f"unknown executor {self.executor[:40]!r}")
 
     def evolve(self, **changes: str | bytes | int | None) -> JobRecord:
         """A record with these fields set; None removes one."""
@@ -123,6 +126,8 @@ class JobRecord:
     priority: Field[int] = Field(b"priority", int, 0)
     #: `Retry` as JSON; enqueue. Absent: never.
     retry: Field[RetryPolicy] = Field(b"retry", RetryPolicy.decode, RetryPolicy())
+    #: Where it runs, "process" or "thread"; enqueue. Absent: as its worker says.
+    executor: Field[str | None] = Field(b"executor", _text, _NONE_STR)
     #: Identifies the enqueue call, so that its replay is known; enqueue.
     nonce: Field[str] = Field(b"nonce", _text, "")
     #: HMAC of all that enqueue fixed, with a signing key; enqueue.

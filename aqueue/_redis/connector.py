@@ -30,6 +30,10 @@ class Connector:
         self._lock = threading.Lock()
         _connectors[self] = None
 
+    def __reduce__(self) -> tuple[type[Connector], tuple[Source]]:
+        """As a copy in another process: the way to Redis, without the connections."""
+        return Connector, (self.source,)
+
     def client(self) -> AsyncClient:
         """The running loop's client; no I/O yet."""
         loop = asyncio.get_running_loop()

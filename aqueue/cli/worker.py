@@ -84,6 +84,8 @@ def make_worker(options: WorkerOptions) -> Worker:
         concurrency=options.concurrency,
         lease=options.lease,
         grace=options.grace,
+        executor=options.executor,
+        max_children=options.max_children,
         max_zombies=options.max_zombies,
         max_stall=options.max_stall,
         max_rss=options.max_rss,

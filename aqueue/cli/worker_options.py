@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from typer import Argument, Option
 
@@ -23,6 +23,13 @@ Lease: TypeAlias = Annotated[
 ]
 Grace: TypeAlias = Annotated[
     str, Option(metavar="TIME", help="After SIGTERM or Ctrl-C, running jobs may go on so long.")
+]
+Executor: TypeAlias = Annotated[
+    Literal["process", "thread"] | None,
+    Option(help="Where jobs run that say nothing: process: each in a child process."),
+]
+MaxChildren: TypeAlias = Annotated[
+    int | None, Option(metavar="N", help="Child processes at the same time. Default: one per processor.")
 ]
 MaxZombies: TypeAlias = Annotated[
     int | None,
@@ -76,6 +83,8 @@ class WorkerOptions:
     name: str | None
     lease: str
     grace: str
+    executor: Literal["process", "thread"] | None
+    max_children: int | None
     max_zombies: int | None
     max_stall: str
     max_rss: str | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import anyio
@@ -19,7 +19,7 @@ import anyio.to_thread
 from aqueue._core.clock import to_seconds
 from aqueue._core.failure import describe_exception
 from aqueue._core.functions import UnknownFunction
-from aqueue._core.outcome import Canceled, Failed, Lease, Outcome, Released, Retried, Stopped
+from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
 from aqueue._core.record import JobRecord
 from aqueue.connection import Namespace
 from aqueue.current import current_job
@@ -27,6 +27,7 @@ from aqueue.errors import JobTimeout
 from aqueue.jobs import Job
 from aqueue.middleware import around
 from aqueue.worker.calling import Calls
+from aqueue.worker.children import Children, FailedInChild, UnknownInChild
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.running import Ask, Execution
 from aqueue.worker.settings import WorkerSettings
@@ -49,6 +50,7 @@ class Executor:
         settings: WorkerSettings,
         lifespan: Lifespan,
         *,
+        begun: Callable[[Execution], None],
         decided: Callable[[Execution, Outcome | None], None],
         over: Callable[[Execution], None],
         outlived: Callable[[Execution], None],
@@ -57,6 +59,7 @@ class Executor:
         """Make an executor.
 
         Args:
+            begun: Called when its time begins: at once, or when a child process is free for it.
             decided: Called once per execution with its outcome; None: nothing is to be recorded.
             over: Called when its code runs no more, maybe later than `decided`, maybe before.
             outlived: Called when an execution was given up and its code runs on.
@@ -67,6 +70,9 @@ class Executor:
         self._limiter = anyio.CapacityLimiter(settings.concurrency)
         self._middleware = settings.middleware
         self._lifespan = lifespan
+        self._children = Children(space, settings.max_children)
+        self._default = settings.executor
+        self._begun = begun
         self._decided = decided
         self._over = over
         self._outlived = outlived
@@ -102,6 +108,10 @@ class Executor:
         self._decide(execution, self._asked_for(execution, None) or Released())
         self._outlived(execution)
 
+    async def close(self) -> None:
+        """End the child processes."""
+        await self._children.close()
+
     def _decide(self, execution: Execution, outcome: Outcome | None) -> None:
         if not execution.is_decided:
             execution.is_decided = True
@@ -131,18 +141,21 @@ class Executor:
             self._over(execution)
 
     async def _outcome(self, execution: Execution, job: Job[Any], record: JobRecord) -> Outcome | None:
-        try:
-            function, is_async, args, kwargs = self._calls.prepare(record)
-        except UnknownFunction:
-            return unknown_function(record)
-        except BaseException as error:
-            return describe_exception(error)
+        call: Callable[[], Awaitable[Any]]
+        if (record.executor or self._default) == "process":
+            call = functools.partial(self._in_process, execution, record)
+        else:
+            self._begun(execution)
+            try:
+                call = functools.partial(self._call, execution, *self._calls.prepare(record))
+            except UnknownFunction:
+                return unknown_function(record)
+            except BaseException as error:
+                return describe_exception(error)
         try:
             if self._middleware:
-                call = functools.partial(self._call, execution, function, is_async, args, kwargs)
-                value = await around(self._middleware, job, once(execution, call))
-            else:
-                value = await self._call(execution, function, is_async, args, kwargs)
+                call = functools.partial(around, self._middleware, job, once(execution, call))
+            value = await call()
         except BaseException as error:
             return self._raised(execution, error, hide=__file__)
         return self._returned(execution, value)
@@ -159,6 +172,14 @@ class Executor:
         if is_async:
             return function(*args, **kwargs)  # type: ignore[no-any-return]
         return self._in_thread(execution, function, args, kwargs)
+
+    async def _in_process(self, execution: Execution, record: JobRecord) -> Any:
+        """Let a child process call the function: its outcome, or for middleware the value itself."""
+        begun = functools.partial(self._begun, execution)
+        outcome = await self._children.run(execution.lease, begun=begun, why=execution.why)
+        if not self._middleware:
+            return outcome
+        return None if outcome.result is None else self._space.codec.decode_result(record, outcome.result)
 
     async def _in_thread(
         self,
@@ -204,20 +225,29 @@ class Executor:
         """The outcome of a return; what was asked for before counts more, but not a shutdown."""
         if execution.asked is not None and execution.asked is not Ask.SHUTDOWN:
             return self._asked_for(execution, None)
+        if isinstance(value, Finished):  # a child process has encoded it
+            return value
         return self._calls.finished(execution.lease.record, value)
 
     def _raised(self, execution: Execution, error: BaseException, hide: str | None = None) -> Outcome | None:
         if execution.asked is None and isinstance(error, asyncio.CancelledError) and self._leaving():
             execution.asked = Ask.SHUTDOWN  # the end of a loop cancels all tasks at once, in no order
+        kinds: type[BaseException] | Collection[str] = type(error)
+        if isinstance(error, FailedInChild):
+            failure, kinds = error.failure, error.names
+        else:
+            failure = describe_exception(error, hide=hide)
         if execution.asked is not None:
-            return self._asked_for(execution, error)
-        return retried_or_failed(execution.lease.record, error, describe_exception(error, hide=hide))
+            return self._asked_for(execution, failure)
+        if isinstance(error, UnknownInChild):
+            return unknown_function(execution.lease.record)
+        return retried_or_failed(execution.lease.record, kinds, failure)
 
-    def _asked_for(self, execution: Execution, error: BaseException | None) -> Outcome | None:
+    def _asked_for(self, execution: Execution, failure: Failed | None) -> Outcome | None:
         """The outcome that a request leads to, whatever the code did after it."""
         match execution.asked:
             case Ask.TIMEOUT:
-                return timed_out(execution.lease.record, error if execution.thread is None else None)
+                return timed_out(execution.lease.record, failure if execution.thread is None else None)
             case Ask.STOP:
                 return Stopped()
             case Ask.CANCEL:
@@ -268,21 +298,20 @@ def unknown_function(record: JobRecord) -> Outcome:
     return Failed("UnknownFunction", message, f"UnknownFunction: {message}")
 
 
-def timed_out(record: JobRecord, error: BaseException | None) -> Outcome:
+def timed_out(record: JobRecord, failure: Failed | None) -> Outcome:
     """The deadline decides, even when the task swallowed the cancellation."""
     message = f"job {record.id!r} ran longer than its timeout of {to_seconds(record.timeout):g} s"
-    where = describe_exception(error, hide=__file__).traceback if error is not None else ""
+    where = failure.traceback if failure is not None else ""
     last = f"JobTimeout: {message}"
     text = f"{where}\n\n{last}" if where else last
     return retried_or_failed(record, JobTimeout, Failed("JobTimeout", message, text))
 
 
 def retried_or_failed(
-    record: JobRecord, error: BaseException | type[BaseException], failure: Failed
+    record: JobRecord, error: type[BaseException] | Collection[str], failure: Failed
 ) -> Outcome:
     """Failed, or Retried while the job's policy allows it."""
     policy = record.retry
-    kind = error if isinstance(error, type) else type(error)
-    if record.attempts < policy.max and policy.covers(kind):
+    if error and record.attempts < policy.max and policy.covers(error):
         return Retried(failure, policy.delay_ms(record.attempts + 1))
     return failure

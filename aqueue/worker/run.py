@@ -65,6 +65,7 @@ class Run:
         self._zombies = Zombies(settings.max_zombies, settings.cleanup, self._ask_to_restart)
         self._executor = Executor(
             space, settings, lifespan,
+            begun=self._begun,
             decided=self._decided,
             over=self._free,
             outlived=self._zombies.notice,
@@ -226,6 +227,7 @@ class Run:
             pass
 
     async def _leave(self) -> None:
+        await self._executor.close()
         await self._heartbeat.stop()
         self._watchdog.stop()
         try:
@@ -255,10 +257,14 @@ class Run:
             lease = Lease(lease.record.evolve(timeout=default), lease.token)
         execution = self._executor.start(lease)
         self.running.add(execution)
-        if lease.record.timeout != UNLIMITED:
-            self._deadlines.set(execution, asyncio.get_running_loop().time() + lease.record.timeout / 1000)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)
+
+    def _begun(self, execution: Execution) -> None:
+        """The job's time begins, unless it is to end already."""
+        timeout = execution.lease.record.timeout
+        if timeout != UNLIMITED and execution.asked is None:
+            self._deadlines.set(execution, asyncio.get_running_loop().time() + timeout / 1000)
 
     def _refuse(self, lease: Lease, kind: str, message: str) -> None:
         """Fail a job whose record cannot be read or is not to be trusted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any
 
 from aqueue._core.clock import Duration, to_ms
 from aqueue._core.names import check_integer
-from aqueue._core.options import check_timeout
+from aqueue._core.options import check_executor, check_timeout
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware, check_middleware
 from aqueue.worker.lifespan import Opener, check_lifespan
 from aqueue.worker.memory import check_max_rss
 
 MAX_CONCURRENCY = 10_000
+MAX_CHILDREN = 1_000
 MAX_JOBS = 10**15
 SHORTEST_LEASE_MS = 1_000
 SHORTEST_STALL_MS = 1_000
@@ -38,6 +40,10 @@ class WorkerSettings:
     max_rss: int | None = None
     #: Timeout of jobs that were enqueued without one, milliseconds; None: 180 s.
     default_timeout: int | None = None
+    #: Where jobs run that say nothing: "process", "thread", or None for the default.
+    executor: str | None = None
+    #: Child processes at the same time.
+    max_children: int = 1
     #: Opens what its jobs share.
     lifespan: Opener | None = None
     #: Around each execution, the first outermost.
@@ -77,6 +83,8 @@ def check_settings(
     max_stall: Duration = 600,
     max_rss: int | str | None = None,
     default_timeout: Duration | None = None,
+    executor: str | None = None,
+    max_children: int | None = None,
     lifespan: Callable[..., AbstractAsyncContextManager[Any]] | None = None,
     middleware: Iterable[JobMiddleware] = (),
 ) -> WorkerSettings:
@@ -88,12 +96,16 @@ def check_settings(
     check_integer(concurrency, "concurrency", 1, MAX_CONCURRENCY)
     if max_zombies is None:
         max_zombies = max(1, concurrency // 2)
+    if max_children is None:
+        max_children = os.cpu_count() or 1
     return WorkerSettings(
         concurrency=concurrency,
         lease=_at_least(SHORTEST_LEASE_MS, lease, "lease") / 1000,
         grace=to_ms(grace, "grace", zero=True) / 1000,
         max_zombies=check_integer(max_zombies, "max_zombies", 0, MAX_CONCURRENCY),
         default_timeout=check_timeout(default_timeout),
+        executor=check_executor(executor),
+        max_children=check_integer(max_children, "max_children", 1, MAX_CHILDREN),
         lifespan=check_lifespan(lifespan),
         middleware=check_middleware(middleware, "job"),
         max_rss=None if max_rss is None else check_max_rss(max_rss),

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
+from aqueue._core.options import Executor
 from aqueue.connection import Connection, Namespace, SpaceOptions, check_names, open_namespace
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
@@ -54,6 +55,8 @@ class Worker:
         max_zombies: int | None = None,
         max_stall: Duration = 600,
         max_rss: int | str | None = None,
+        executor: Executor | None = None,
+        max_children: int | None = None,
         lifespan: LifespanFunction | None = None,
         middleware: Iterable[JobMiddleware] = (),
         allow: Iterable[str] | str | None = None,
@@ -77,6 +80,10 @@ class Worker:
                 run, other workers get the jobs; `work()` in the main thread then ends the process with 75.
             max_rss: When this process holds more memory than this (bytes, or "512M"), the worker takes no new
                 jobs, lets the running ones end, and `restart_reason` says so.
+            executor: Where jobs run that say nothing themselves: "process": each in a child process; "thread"
+                is the default for functions that are no coroutine functions, which are tasks always.
+            max_children: Child processes at the same time; more jobs for them wait in their slots. Default:
+                one per processor.
             lifespan: Opens what the jobs share, before the first of them, and closes it after the last; jobs
                 see what it yields as `get_current_job().state`. A function of the worker, or of nothing,
                 decorated with `contextlib.asynccontextmanager`.
@@ -95,16 +102,10 @@ class Worker:
         label = worker_id if name is None else check_name(name, "worker")
         self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
         self.settings: WorkerSettings = check_settings(
-            concurrency=concurrency,
-            lease=lease,
-            grace=grace,
-            max_zombies=max_zombies,
-            max_stall=max_stall,
-            max_rss=max_rss,
-            default_timeout=default_timeout,
-            lifespan=lifespan,
-            middleware=middleware,
-        )
+            concurrency=concurrency, lease=lease, grace=grace, default_timeout=default_timeout,
+            max_zombies=max_zombies, max_stall=max_stall, max_rss=max_rss,
+            executor=executor, max_children=max_children, lifespan=lifespan, middleware=middleware,
+        )  # fmt: skip
         #: The last call of `work`, over or not.
         self._run: Run | None = None
         self._is_working = False

@@ -147,6 +147,7 @@ async def test_the_options_of_a_made_job_are_seen_and_kept(url: str) -> None:
     retry = Retry(max=3, interval=[1, 2.5], backoff=2, jitter=0.1, on=(ValueError, "Own"), max_interval="5m")
     given: dict[str, Any] = {
         "ttl": 60, "result_ttl": -1, "failure_ttl": 90, "description": "mine", "priority": 5, "retry": retry,
+        "executor": "process",
     }  # fmt: skip
     seen: list[EnqueueCall] = []
 
