@@ -23,7 +23,8 @@ from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
 from aqueue._core.seal import Seal
 from aqueue._core.serializers import Serializer, check_serializer
 from aqueue._core.signing import Keyring, SigningKey, check_keys
-from aqueue._redis.client import AsyncClient
+from aqueue._redis.blocking import BlockingClient, is_blocking
+from aqueue._redis.client import Client
 from aqueue._redis.connector import Connector, connector_for
 from aqueue._redis.faults import ServerError as ServerError
 from aqueue._redis.keys import DEFAULT_NAMESPACE, Keys
@@ -89,8 +90,10 @@ class Namespace:
     default_name: bool = False
 
     @property
-    def client(self) -> AsyncClient:
-        """The running loop's client."""
+    def client(self) -> Client:
+        """The running loop's client; inside of a call of `aqueue.sync` one that blocks."""
+        if is_blocking.get():
+            return BlockingClient(self.connector.sync_client())
         return self.connector.client()
 
     def here(self) -> Namespace:

@@ -347,7 +347,7 @@ class Enqueuing:
             if self._runs_here and not new.delay_ms:
                 await run_here(self, job, new)
                 return job
-            at_ms, word = await self.space.client.coalescer(self.space.keys, self.name).enqueue(new)
+            at_ms, word = await self.space.client.enqueue(self.space.keys, self.name, new)
         except EnqueueUncertain as error:
             again: Callable[[], Awaitable[Job[T]]] = functools.partial(self._send, job, new)
             error._again = again

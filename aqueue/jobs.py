@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -290,8 +289,7 @@ class Job(JobView, Generic[R_co]):
 
     async def _ended(self, space: Namespace, seconds: float | None) -> Snapshot | None:
         try:
-            async with asyncio.timeout(seconds):
-                return await space.client.waiters.ended(space.keys, self.id)
+            return await space.client.ended(space.keys, self.id, seconds)
         except TimeoutError:
             raise WaitTimeout(self.id, timeout=seconds or 0, unanswered=space.client.is_down) from None
 

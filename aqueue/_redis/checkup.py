@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aqueue._redis.client import AsyncClient
+from aqueue._redis.client import Client
 from aqueue._redis.faults import ServerError, describe
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup, Operation
@@ -74,7 +74,7 @@ class ServerFacts:
     ahead: float
 
 
-async def server_facts(client: AsyncClient, keys: Keys) -> ServerFacts:
+async def server_facts(client: Client, keys: Keys) -> ServerFacts:
     """Find out all of it. About 15 round trips, and no writes.
 
     Raises:
@@ -93,7 +93,7 @@ async def server_facts(client: AsyncClient, keys: Keys) -> ServerFacts:
     )
 
 
-async def _ask(client: AsyncClient, lookup: Lookup[T]) -> T | Unknown:
+async def _ask(client: Client, lookup: Lookup[T]) -> T | Unknown:
     try:
         return await client.read(lookup)
     except ServerError as error:
@@ -104,7 +104,7 @@ async def _ask(client: AsyncClient, lookup: Lookup[T]) -> T | Unknown:
         return Unknown(describe(error.__cause__ or error))
 
 
-async def _time(client: AsyncClient) -> tuple[float, float]:
+async def _time(client: Client) -> tuple[float, float]:
     """Latency, and how far ahead the server's clock is, by the quickest of some round trips."""
     trips: list[tuple[float, float]] = []
     for _ in range(_PINGS):
@@ -115,7 +115,7 @@ async def _time(client: AsyncClient) -> tuple[float, float]:
     return statistics.median(took for took, _ in trips), min(trips)[1]
 
 
-async def _denied(client: AsyncClient, keys: Keys) -> list[str] | Unknown:
+async def _denied(client: Client, keys: Keys) -> list[str] | Unknown:
     args: list[Argument] = [part for call in calls(keys) for part in (len(call), *call)]
     script = Script("denied", _DENIED, [])
     operation = Operation(script, [], args, lambda reply: [_text(word) for word in reply])

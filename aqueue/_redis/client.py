@@ -11,15 +11,16 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import hiredis
 import redis.exceptions as redis_errors
 
-from aqueue._redis.coalescer import Coalescer
+from aqueue._redis.coalescer import Answer, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, describe
 from aqueue._redis.keys import Keys
-from aqueue._redis.operations import Lookup, Operation
+from aqueue._redis.lookups import Snapshot
+from aqueue._redis.operations import Lookup, NewJob, Operation
 from aqueue._redis.pool import Pool
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
@@ -37,6 +38,31 @@ DEADLINE = 5.0
 pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
 _LINE = re.compile(r"user_script:(\d+)")
+
+
+class Client(Protocol):
+    """What queues and jobs need: `AsyncClient` on an event loop, `BlockingClient` in a thread without one."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether Redis did not answer the last try."""
+        ...
+
+    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+        """Call a script and decode its reply."""
+        ...
+
+    async def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
+        """Run a lookup's commands in one pipeline, and decode the replies."""
+        ...
+
+    async def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Answer:
+        """Store one job."""
+        ...
+
+    async def ended(self, keys: Keys, job_id: str, seconds: float | None) -> Snapshot | None:
+        """Wait until a job has ended."""
+        ...
 
 
 class AsyncClient:
@@ -84,12 +110,21 @@ class AsyncClient:
             return lookup.decode([])
         return lookup.decode(await self._try(lookup.commands, Attempts(self.source.shown, patience)))
 
-    def coalescer(self, keys: Keys, queue: str) -> Coalescer:
-        """Where the enqueues of this loop for one queue meet."""
+    async def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Answer:
+        """Store one job, together with others of this loop for the same queue; see `Coalescer.enqueue`."""
         found = self._coalescers.get((keys.prefix, queue))
         if found is None:
             found = self._coalescers[keys.prefix, queue] = Coalescer(self.run, keys, queue)
-        return found
+        return await found.enqueue(job)
+
+    async def ended(self, keys: Keys, job_id: str, seconds: float | None) -> Snapshot | None:
+        """Wait until a job has ended; None when there is no such job. None seconds: for ever.
+
+        Raises:
+            TimeoutError: It has not.
+        """
+        async with asyncio.timeout(seconds):
+            return await self.waiters.ended(keys, job_id)
 
     @property
     def is_down(self) -> bool:

@@ -1,12 +1,11 @@
-"""`SyncClient`: runs operations and lookups from a thread, on one blocking connection.
+"""`SyncClient`: runs operations and lookups from threads, on blocking connections.
 
-For the heartbeat thread and for jobs in threads. The same operations and the same faults
-table as `AsyncClient`; only the waiting differs.
+For the heartbeat thread, for `aqueue.sync` and for jobs in threads. The same operations and the same
+faults table as `AsyncClient`; only the waiting differs.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -23,16 +22,21 @@ from aqueue._redis.source import Source
 T = TypeVar("T")
 
 
+#: Idle connections that are kept.
+KEPT = 10
+
+
 class SyncClient:
-    """One connection, shared by threads one call at a time."""
+    """Blocking connections: one for each thread that calls at the same time, kept for the next call."""
 
     def __init__(self, source: Source, *, timeout: float = 5.0) -> None:
         self.source = source
+        #: Whether Redis did not answer the last try.
+        self.is_down: bool = False
         self._timeout = timeout
-        self._connection: Any = None
-        self._lock = threading.Lock()
+        self._idle: list[Any] = []
 
-    def run(self, operation: Operation[T], *, patience: float = PATIENCE) -> T:
+    def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply; see `AsyncClient.run`."""
         script = operation.script
         call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
@@ -43,24 +47,34 @@ class SyncClient:
             raise
         return operation.decode(replies[0])
 
-    def read(self, lookup: Lookup[T], *, patience: float = PATIENCE) -> T:
+    def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
         """Run a lookup's commands in one pipeline; see `AsyncClient.read`."""
+        if not lookup.commands:
+            return lookup.decode([])
         return lookup.decode(self._try(lookup.commands, Attempts(self.source.shown, patience)))
 
+    def connect(self) -> Any:
+        """A connection of its own, not connected yet; embedded servers are started."""
+        path = start(self.source.start) if self.source.start is not None else None
+        return self.source.sync_connection(path, timeout=self._timeout)
+
     def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
-        with self._lock:
-            self._disconnect()
+        """Close the idle connections; the next call opens a new one."""
+        while self._idle:
+            self._idle.pop().disconnect()
 
     def _try(
         self, commands: Sequence[tuple[Argument, ...]], attempts: Attempts, script: Script | None = None
     ) -> list[Any]:
         while True:
+            exchange = _Exchange(commands)
             try:
-                with self._lock:
-                    return self._exchange(commands)
+                replies = exchange.run(self)
+                self.is_down = False
+                return replies
             except CAUGHT as error:
-                verdict = attempts.failed(error, sent=True)
+                verdict = attempts.failed(error, sent=exchange.sent)
+                self.is_down = verdict is not Verdict.LOAD
             if verdict is Verdict.LOAD and script is not None:
                 self._try([("SCRIPT", "LOAD", script.text)], attempts)
                 continue
@@ -68,28 +82,63 @@ class SyncClient:
                 self.close()
             time.sleep(attempts.pause())
 
-    def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
-        if self._connection is None:
-            path = start(self.source.start) if self.source.start is not None else None
-            self._connection = self.source.sync_connection(path, timeout=self._timeout)
-        connection = self._connection
+    def take(self) -> Any:
+        """A connected connection; one that the server closed meanwhile is not taken."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break  # another thread took the last one
+            if not _is_stale(connection):
+                return connection
+            connection.disconnect()
+        connection = self.connect()
+        connection.connect()
+        return connection
+
+    def give_back(self, connection: Any) -> None:
+        """Keep it for the next call."""
+        if len(self._idle) < KEPT:
+            self._idle.append(connection)
+        else:
+            connection.disconnect()
+
+
+def _is_stale(connection: Any) -> bool:
+    """Whether it cannot be used: closed by the server, or with a reply nobody waits for."""
+    try:
+        return bool(connection.can_read(timeout=0))
+    except CAUGHT:
+        return True
+
+
+class _Exchange:
+    """Commands sent in one write, and their replies."""
+
+    __slots__ = ("_commands", "sent")
+
+    def __init__(self, commands: Sequence[tuple[Argument, ...]]) -> None:
+        self._commands = commands
+        #: Whether they had begun to leave.
+        self.sent = False
+
+    def run(self, client: SyncClient) -> list[Any]:
+        """The replies; raises the first error among them when all have been read."""
+        connection = client.take()
         replies: list[Any] = []
         failure: Exception | None = None
         try:
-            connection.send_packed_command([b"".join(map(pack, commands))], check_health=False)
-            for _ in commands:
+            self.sent = True
+            connection.send_packed_command([b"".join(map(pack, self._commands))], check_health=False)
+            for _ in self._commands:
                 try:
                     replies.append(connection.read_response(disable_decoding=True))
                 except redis_errors.ResponseError as error:
                     failure = failure or error
         except BaseException:
-            self._disconnect()
+            connection.disconnect()
             raise
+        client.give_back(connection)
         if failure is not None:
             raise failure
         return replies
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()

@@ -53,4 +53,4 @@ class Target:
 
         space = open_namespace(self.url, namespace=self.namespace)
         with muted_logs():
-            await space.client.ping(patience=PATIENCE)
+            await space.connector.client().ping(patience=PATIENCE)

@@ -132,7 +132,7 @@ class Run:
         """Run the services until the fetcher ends, then drain. `ready` is done when jobs are being served."""
         commands = self._space.keys.commands_channel(self._me.id)
         self._task = asyncio.current_task()
-        client = self._space.client
+        client = self._space.connector.client()
         client.workers += 1
         self._heartbeat.start()
         self._watchdog.start(is_guest=ready is not None)

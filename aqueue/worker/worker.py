@@ -276,7 +276,7 @@ class Worker:
         lifespan = Lifespan(None if opener is None else functools.partial(opener, self))
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
-            await self.space.client.ping()
+            await self.space.connector.client().ping()
             with restored_signals(run.signaled if handle_signals else None):
                 return await lifespan.around(functools.partial(run.work, ready))
         finally:

@@ -134,8 +134,8 @@ async def test_a_storm_of_cancelled_calls_leaves_at_most_the_pool(queue: Queue, 
         assert await is_steady(queue)
 
     await wait_until(lambda: len(clients_of(own_server)) <= 11)
-    assert queue.space.client.pool._used == set()
-    assert queue.space.client.pool._slots._value == 10
+    assert queue.space.connector.client().pool._used == set()
+    assert queue.space.connector.client().pool._slots._value == 10
 
 
 async def test_closing_while_calls_are_under_way_ends_or_serves_them(

@@ -122,7 +122,7 @@ async def test_a_password_is_taken_and_never_told(
         users = {entry["user"] for entry in listed}
     own_server.kill()
     with pytest.raises(QueueUnavailable) as caught:
-        await queue.space.client.ping(patience=0)
+        await queue.space.connector.client().ping(patience=0)
 
     assert users == {"default"} if kind == "default user" else users == {"default", "ann"}
     told = [str(caught.value), repr(queue), repr(queue.space), *(r.getMessage() for r in caplog.records)]

@@ -36,7 +36,7 @@ async def queue(own_server: Server) -> AsyncIterator[Queue]:
 
 def has_noticed(queue: Queue) -> bool:
     """Whether a try has failed."""
-    return queue.space.client._down_since is not None
+    return queue.space.connector.client()._down_since is not None
 
 
 async def test_a_job_is_surely_not_enqueued_where_nobody_listens(hurry: None) -> None:
@@ -118,7 +118,7 @@ async def test_an_outage_is_told_once_and_its_end_too(
 async def test_a_frozen_server_is_waited_for(queue: Queue, own_server: Server) -> None:
     own_server.freeze()
     enqueue = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="mine"))
-    await wait_until(lambda: queue.space.client.pool._used, description="sent")
+    await wait_until(lambda: queue.space.connector.client().pool._used, description="sent")
     own_server.thaw()
 
     assert (await enqueue).status == "queued"
@@ -159,7 +159,7 @@ async def test_connections_that_the_server_has_closed_cost_nothing(
     await asyncio.gather(*(queue.count() for _ in range(30)))
     with admin(own_server) as client:
         assert client.client_kill_filter(_type="normal", skipme=True) >= 5
-    idle = queue.space.client.pool._idle
+    idle = queue.space.connector.client().pool._idle
     await wait_until(lambda: not any(is_fresh(connection) for connection in idle), description="closed")
     begin = time.monotonic()
 

@@ -143,7 +143,7 @@ async def test_a_wait_that_means_nothing_is_refused(queue: Queue, bad: Any) -> N
 async def test_wait_for_a_job_that_is_gone_says_so(queue: Queue) -> None:
     job = await queue.enqueue(jobs.nothing)
     waiting = asyncio.create_task(job.wait(10))
-    await wait_until(lambda: queue.space.client.subscriber._connection)
+    await wait_until(lambda: queue.space.connector.client().subscriber._connection)
     await job.delete()
 
     with pytest.raises(NoSuchJobError, match=f"no job '{job.id}'"):
@@ -192,7 +192,7 @@ async def test_waiters_that_give_up_leave_nothing_subscribed(own_server: Server)
 
     assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 25 + [WaitTimeout] * 50
     await wait_until(lambda: subscribed(own_server) == 0)
-    waiters = queue.space.client.waiters
+    waiters = queue.space.connector.client().waiters
     assert (waiters._futures, waiters._unread) == ({}, set())
     await queue.aclose()
 
@@ -200,7 +200,7 @@ async def test_waiters_that_give_up_leave_nothing_subscribed(own_server: Server)
 async def test_one_cancelled_waiter_does_not_take_the_others_of_its_job_along(queue: Queue) -> None:
     job = await queue.enqueue(jobs.say_hello)
     waits = [asyncio.create_task((await Job.fetch(job.id)).wait(10)) for _ in range(5)]
-    await wait_until(lambda: queue.space.client.subscriber._connection)
+    await wait_until(lambda: queue.space.connector.client().subscriber._connection)
     waits[0].cancel()
     waits[4].cancel()
     await Worker([queue]).work(burst=True)
@@ -332,7 +332,7 @@ async def test_a_wait_in_vain_says_that_redis_did_not_answer() -> None:
         queue = Queue(connection=server.url)
         job = await queue.enqueue(jobs.nothing)
         waiting = asyncio.create_task(job.wait(timeout=4))
-        await wait_until(lambda: queue.space.client.waiters.is_busy)
+        await wait_until(lambda: queue.space.connector.client().waiters.is_busy)
         server.kill()
 
         with pytest.raises(WaitTimeout, match="Redis did not answer, so it is not known whether it has"):
@@ -345,7 +345,7 @@ async def test_a_status_that_is_no_text_stops_only_its_own_waiter(queue: Queue, 
     key = space.keys.job(damaged.id)
     await space.client.read(Lookup([("HSET", key, "status", b"\xff\xfe")], lambda replies: None))
     waits = [asyncio.create_task(job.wait(timeout=15)) for job in (damaged, healthy)]
-    await wait_until(lambda: space.client.waiters.is_busy)
+    await wait_until(lambda: space.connector.client().waiters.is_busy)
 
     await space.client.read(Lookup([("HDEL", key, "queue")], lambda replies: None))
     await healthy.cancel()

@@ -56,7 +56,7 @@ async def test_closing_another_queue_leaves_a_worker_of_the_loop_its_commands(qu
 async def test_leaving_a_queue_s_block_leaves_others_their_waits(queue: Queue, url: str) -> None:
     job = await queue.enqueue(tasks.add, 1, 2)
     waiting = asyncio.create_task(job.wait(timeout=20))
-    await wait_until(lambda: queue.space.client.waiters.is_busy)
+    await wait_until(lambda: queue.space.connector.client().waiters.is_busy)
     async with Queue("other", url):
         pass
 
