@@ -30,13 +30,12 @@ _NO_STATE: Any = object()
 class Job(JobView, Generic[R_co]):
     """A job, as the program that enqueued, fetched or runs it sees it."""
 
-    __slots__ = ("_at_front", "_space", "_state", "_token")
+    __slots__ = ("_at_front", "_space", "_state")
 
     def __init__(self, record: JobRecord, space: Namespace, result: bytes | None = None) -> None:
         """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
         super().__init__(record, space.codec, result)
         self._space = space
-        self._token = ""
         self._at_front = False
         self._state: Any = _NO_STATE
 

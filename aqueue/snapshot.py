@@ -23,7 +23,7 @@ def _instant(ms: int | None) -> datetime | None:
 class JobView:
     """What a job was when it was last read: made, fetched, refreshed or waited for."""
 
-    __slots__ = ("__weakref__", "_asked", "_call", "_codec", "_meta", "_record", "_result")
+    __slots__ = ("__weakref__", "_asked", "_call", "_codec", "_meta", "_record", "_result", "_token")
 
     def __init__(self, record: JobRecord, codec: Codec, result: bytes | None = None) -> None:
         self._record = record
@@ -31,6 +31,8 @@ class JobView:
         self._result = result
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._meta: dict[str, Any] | None = None
+        #: Set where it runs: the token of its lease.
+        self._token = ""
         #: Set where it runs: why it is to end before its time.
         self._asked: Callable[[], str | None] | None = None
 
@@ -199,6 +201,16 @@ class JobView:
     def retries_left(self) -> int | None:
         """Retries that are left; None without Retry."""
         return self._record.retries_left
+
+    @property
+    def fencing_token(self) -> int | None:
+        """A number for your own stores, higher with each execution of this id; None but for the current job.
+
+        A store that keeps the highest number it has seen, and refuses lower ones, is safe from an execution
+        that lost its lease and does not know it yet. The numbers rise for as long as the job's record is
+        kept, requeued or not: an id that is used again after that begins at 1.
+        """
+        return int(self._token.rpartition(":")[2]) if self._token else None
 
     def raise_if_stopped(self) -> None:
         """End this execution here if it was asked to end: for code that nothing else interrupts.

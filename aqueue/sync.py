@@ -23,7 +23,7 @@ from aqueue.snapshot import JobView
 class Job(JobView):
     """A job, as a plain function sees it."""
 
-    __slots__ = ("_job", "_space", "_token")
+    __slots__ = ("_job", "_space")
 
     def __init__(self, job: AsyncJob[Any], space: Namespace) -> None:
         """Use `get_current_job`."""

@@ -322,6 +322,24 @@ async def look_around(name: str) -> str:
     return here()
 
 
+async def note_fencing_token(name: str) -> None:
+    """Wait at the door, read the job again, and note the token."""
+    probe = probes[name]
+    job = get_current_job()
+    assert job is not None
+    with probe.counted():
+        await probe.opened()
+        await job.refresh()
+        probe.notes.append(job.fencing_token)
+
+
+def fencing_token_in_thread() -> tuple[int | None, int | None]:
+    job, same = get_current_job(), get_sync_job()
+    assert job is not None
+    assert same is not None
+    return job.fencing_token, same.fencing_token
+
+
 def look_around_in_thread() -> tuple[str, str, Any]:
     job = get_current_job()
     assert job is not None

@@ -84,3 +84,34 @@ async def test_a_fenced_execution_cannot_write_while_another_one_runs(
     assert (stored.lost, stored.fence) == (1, 2)
     [writer] = [me for word, me in probe.notes if word == "saved"]
     assert (await Job.fetch(job.id)).meta == {"written_by": writer}
+
+
+async def test_the_fencing_token_rises_with_each_execution_of_an_id(queue: Queue) -> None:
+    job = await queue.enqueue(jobs.fencing_token_in_thread, job_id="again")
+    assert job.fencing_token is None
+    await burst(queue)
+    assert await job.wait(0) == (1, 1)
+    await job.requeue()
+    await burst(queue)
+    assert await job.wait(0) == (2, 2)
+    job = await queue.enqueue(jobs.fencing_token_in_thread, job_id="again")
+    await burst(queue)
+
+    assert await job.wait(0) == (3, 3)
+    assert job.fencing_token is None
+
+
+async def test_an_execution_that_lost_its_job_still_has_its_own_lower_fencing_token(
+    queue: Queue, space: Namespace, probe: Probe, probe_name: str
+) -> None:
+    async with working(queue):
+        job = await queue.enqueue(jobs.note_fencing_token, probe_name)
+        await wait_until(lambda: probe.running)
+        await age(space, seconds=60)
+        await recover(space)
+        await wait_until(lambda: probe.starts == 2)
+        probe.open()
+        await job.wait(5)
+        await wait_until(lambda: not probe.running)
+
+    assert sorted(probe.notes) == [1, 2]
