@@ -150,7 +150,7 @@ def _claimed(reply: list[Any]) -> Claimed:
 
 
 def settle(keys: Keys, ended: Sequence[tuple[Lease, Outcome]]) -> Operation[list[str]]:
-    """Record at most 100 outcomes; a word for each, "ok" or "lost"."""
+    """Record at most 100 outcomes; a word for each: "ok", "lost", or "canceled" or "stopped"."""
     more: list[Argument] = []
     for lease, outcome in ended:
         more += (lease.job_id, lease.token, *_settlement(lease, outcome))

@@ -15,6 +15,9 @@ def report(lease: Lease, outcome: Outcome, word: str) -> None:
     if word == "lost":
         logger.warning("job %s: the lease was lost, so its outcome is dropped", job_id)
         return
+    if word != "ok":
+        logger.info("job %s %s: it was asked to end", job_id, word)
+        return
     match outcome:
         case Failed(kind, message):
             logger.warning("job %s failed: %s: %s", job_id, kind, ascii(message))

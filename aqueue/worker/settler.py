@@ -31,7 +31,7 @@ class Settler:
         """Make a settler.
 
         Args:
-            settled: Called with each execution, its outcome and Redis' word for it, "ok" or "lost".
+            settled: Called with each execution, its outcome and Redis' word for it; see `operations.settle`.
         """
         self._space = space
         self._settled = settled

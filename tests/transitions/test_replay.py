@@ -118,6 +118,14 @@ async def test_settle(stage: Stage, outcome: Outcome) -> None:
     assert await replay(stage, operations.settle(stage.keys, [(lease, outcome)])) == ["ok"]
 
 
+@pytest.mark.parametrize("outcome", [Retried(BOOM, 0), Retried(BOOM, 99), Released()])
+async def test_settle_of_a_job_that_was_asked_to_end(stage: Stage, outcome: Outcome) -> None:
+    lease = await stage.start("a")
+    await stage.cancel("a", mode="stop")
+
+    assert await replay(stage, operations.settle(stage.keys, [(lease, outcome)])) == ["stopped"]
+
+
 @each_outcome
 async def test_settle_of_a_lease_that_is_lost(stage: Stage, outcome: Outcome) -> None:
     lease = await stage.start("a")

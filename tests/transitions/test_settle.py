@@ -221,7 +221,7 @@ async def test_a_job_that_was_asked_to_end_does_not_run_again(
 ) -> None:
     lease = await stage.start("a")
     await stage.cancel("a", mode=mode)
-    assert await stage.settle(lease, outcome) == "ok"
+    assert await stage.settle(lease, outcome) == status
 
     assert stage.status("a") == status
     assert stage.where("a") == ["failed" if status == "stopped" else "canceled"]
@@ -345,6 +345,28 @@ async def test_a_foreign_key_in_place_of_a_record_is_a_lost_lease_and_stops_no_o
 
     assert (words, stage.status("b"), stage.where("b")) == (["lost", "ok"], "finished", ["finished"])
     assert stage.db.get(stage.keys.job("a")) == b"foreign"
+
+
+@pytest.mark.parametrize("mode", ["cancel", "stop"])
+async def test_a_job_that_ends_instead_of_running_again_is_told_also_to_a_repeated_call(
+    stage: Stage, mode: str
+) -> None:
+    """Another outcome for the same lease says what became of it, too, in this call or in a later one."""
+    lease = await stage.start("a")
+    await stage.cancel("a", mode=mode)
+    several: list[tuple[Lease, Outcome]] = [(lease, Released()), (lease, Retried(BOOM, 0)), (lease, BOOM)]
+    word = "canceled" if mode == "cancel" else "stopped"
+
+    for _ in range(2):
+        assert await stage.run(operations.settle(stage.keys, several)) == [word, word, "ok"]
+
+
+async def test_a_retry_that_was_recorded_is_ok_though_the_job_was_canceled_since(stage: Stage) -> None:
+    lease = await stage.start("a")
+    assert await stage.settle(lease, Retried(BOOM, 0)) == "ok"
+    await stage.cancel("a")
+
+    assert await stage.settle(lease, Retried(BOOM, 0)) == "ok"
 
 
 async def test_the_same_lease_twice_in_one_call_is_settled_once(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -158,3 +159,19 @@ async def test_the_worker_goes_on_after_messages_that_mean_nothing(
 
         await job.wait(5)
         assert await status(job) == "finished"
+
+
+async def test_the_log_tells_of_a_request_that_came_while_the_job_ended(
+    queue: Queue, space: Namespace, db: Any, probe: Probe, probe_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker has not heard of it yet, and wants to run the job again."""
+    caplog.set_level(logging.INFO, "aqueue.worker")
+    async with working(queue):
+        job = await queue.enqueue(jobs.hold_and_fail, probe_name, retry=3)
+        await wait_until(lambda: probe.running)
+        db.hset(space.keys.job(job.id), "request", "cancel")
+        probe.open()
+        await wait_until(lambda: f"job {job.id} canceled: it was asked to end" in caplog.text)
+
+    assert await status(job) == "canceled"
+    assert "next in" not in caplog.text

@@ -3,9 +3,10 @@
 --
 -- Records how executions ended and frees their leases, each on its own. Only the holder of the lease may: a
 -- worker that was given up for dead must not overwrite the outcome of the one that took over. The same
--- token gets "ok" again.
+-- token gets the same word again.
 --
--- Replies  a word per job:  "ok"  recorded;  "lost"  the lease belongs to another execution, nothing changed
+-- Replies  a word per job:  "ok"  recorded;  "canceled" or "stopped"  it was to run again, but was asked to end;
+--          "lost"  the lease belongs to another execution, nothing changed
 local prefix         = ARGV[1] -- str   of all keys
 local failure_ttl_ms = tonumber(ARGV[2]) -- int   default life of failed jobs
 local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack of the keys' own TTL
@@ -94,30 +95,33 @@ local function again(i, h)
   wake(queue)
 end
 
+-- word(kind, status): what became of it, where that is not what was told
+local function word(kind, status)
+  return LOSING[kind] and (status == "canceled" or status == "stopped") and status or "ok"
+end
+
 local words = {}
 for n, h in ipairs(jobs) do
   local i = 4 + (n - 1) * 7
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if h[1] ~= "started" or h[2] ~= token then
-    words[n] = ((h[1] and h[1] ~= "started" and h[2] == token) or h[3] == token) and "ok" or "lost"
-  elseif not done[id] then
-    done[id] = true
-    words[n] = "ok"
-    removed[h[4]] = removed[h[4]] or {}
-    table.insert(removed[h[4]], id)
-    if kind == "finish" then
-      local more = redis.call("HMGET", prefix .. "job:" .. id, "nonce", "incarnation")
-      h.nonce, h.incarnation = more[1] or "", more[2] or "0"
-      finish(i, h)
-    elseif LOSING[kind] and h[5] then
-      fail(i, h, ENDED_AS[h[5]])
-    elseif LOSING[kind] then
-      again(i, h)
-    else
-      fail(i, h, ENDED_AS[kind])
-    end
+    words[n] = h[1] and h[1] ~= "started" and h[2] == token and word(kind, h[1]) or h[3] == token and "ok" or "lost"
   else
-    words[n] = "ok"
+    if not done[id] then
+      done[id] = ENDED_AS[LOSING[kind] and h[5] or kind] or kind
+      removed[h[4]] = removed[h[4]] or {}
+      table.insert(removed[h[4]], id)
+      if kind == "finish" then
+        local more = redis.call("HMGET", prefix .. "job:" .. id, "nonce", "incarnation")
+        h.nonce, h.incarnation = more[1] or "", more[2] or "0"
+        finish(i, h)
+      elseif LOSING[done[id]] then
+        again(i, h)
+      else
+        fail(i, h, done[id])
+      end
+    end
+    words[n] = word(kind, done[id])
   end
 end
 for queue, ids in pairs(removed) do
