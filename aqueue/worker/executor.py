@@ -144,6 +144,8 @@ class Executor:
         call: Callable[[], Awaitable[Any]]
         if (record.executor or self._default) == "process":
             call = functools.partial(self._in_process, execution, record)
+            if self._middleware:
+                self._begun(execution)  # for the middleware; the job's own time begins with its child process
         else:
             self._begun(execution)
             try:
@@ -175,6 +177,8 @@ class Executor:
 
     async def _in_process(self, execution: Execution, record: JobRecord) -> Any:
         """Let a child process call the function: its outcome, or for middleware the value itself."""
+        if execution.asked is None:
+            execution.deadline = None
         begun = functools.partial(self._begun, execution)
         outcome = await self._children.run(execution.lease, begun=begun, why=execution.why)
         if not self._middleware:
@@ -209,6 +213,7 @@ class Executor:
                         _tell(loop, self._end, execution)
 
         value, error = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
+        execution.thread = None  # what middleware does from here on can be cancelled
         if error is not None:
             raise error
         return value

@@ -198,6 +198,21 @@ async def test_what_changes_in_a_made_job_is_seen_in_its_handle(url: str) -> Non
         assert (handle.args, handle.meta, handle.ttl, handle.timeout) == ((3, 4), {"seen": True}, 60, 99)
 
 
+async def test_a_made_job_that_was_saved_and_signed_passes_with_its_signature(url: str) -> None:
+    async def change(call: EnqueueCall, call_next: CallNext) -> Job[Any]:
+        call.meta["seen"] = call.args
+        return await call_next()
+
+    queue = through(change, signing_key="s" * 32)
+    made = Job.create(tasks.add, (1, 2), meta={"a": 1}, signing_key="s" * 32)
+    await made.save()
+    await queue.enqueue_job(await Job.fetch(made.id, signing_key="s" * 32))
+    await Worker(queue).work(burst=True)
+
+    job = await Job.fetch(made.id, signing_key="s" * 32)
+    assert (job.result, job.meta) == (3, {"a": 1, "seen": (1, 2)})
+
+
 async def test_one_that_raises_refuses(url: str) -> None:
     async def refuse(call: EnqueueCall, call_next: CallNext) -> Job[Any]:
         raise PermissionError(f"not {call.func.__name__}") if callable(call.func) else AssertionError

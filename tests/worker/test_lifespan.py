@@ -18,7 +18,7 @@ from aqueue import Job, Queue, SettingsError, Worker, get_current_job
 from tests import tasks
 from tests.support import wait_until
 from tests.worker import jobs
-from tests.worker.hands import burst, make_worker, start, status, working
+from tests.worker.hands import burst, last_line, make_worker, start, status, working
 from tests.worker.jobs import Probe
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="untouched")
@@ -145,6 +145,13 @@ async def test_jobs_elsewhere_have_no_state(queue: Queue, shared: Shared) -> Non
     for other in (job, await Job.fetch(job.id), Job.create(tasks.add)):
         with pytest.raises(RuntimeError, match=f"job '{other.id}' has no state here"):
             _ = other.state
+
+
+async def test_jobs_in_child_processes_have_no_state(queue: Queue, shared: Shared) -> None:
+    job = await queue.options(executor="process").enqueue(tell_state)
+    await burst(queue, lifespan=shared)
+
+    assert "has no state here" in await last_line(job)
 
 
 async def test_context_variables_set_while_opening_are_seen_by_jobs(queue: Queue) -> None:

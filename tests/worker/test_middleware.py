@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aqueue import Job, JobMiddleware, Queue, Retry, SettingsError, Worker, get_current_job
+from aqueue import Job, JobFailed, JobMiddleware, Queue, Retry, SettingsError, Worker, get_current_job
 from aqueue.connection import Namespace
 from tests import tasks
 from tests.support import wait_until
-from tests.worker import jobs
+from tests.worker import jobs, process_jobs
 from tests.worker.hands import burst, last_line, record, start, status, working
 from tests.worker.jobs import Probe
 
@@ -285,6 +286,78 @@ async def test_a_thread_that_it_leaves_behind_keeps_its_slot(
         later = await queue.enqueue(tasks.add, 1, 2)
         probe.open()
         assert await later.wait(5) == 3
+
+
+async def test_one_that_hangs_after_a_thread_is_cancelled_at_a_shutdown(
+    queue: Queue, space: Namespace, notes: list[str]
+) -> None:
+    async def hang(job: Job[Any], call_next: CallNext) -> Any:
+        await call_next()
+        notes.append("hangs")
+        await asyncio.sleep(30)
+
+    async with asyncio.timeout(10), working(queue, middleware=[hang], grace=0, cleanup=20):
+        job = await queue.enqueue(tasks.say_hello)
+        await wait_until(lambda: notes)
+
+    assert (await record(job, space)).releases == 1
+
+
+# -- child processes
+
+
+async def test_it_is_around_child_processes_too(queue: Queue, watcher: Watcher) -> None:
+    async def double(job: Job[Any], call_next: CallNext) -> Any:
+        return 2 * await call_next()
+
+    process = queue.options(executor="process")
+    good = await process.enqueue(process_jobs.add, 1, 2)
+    bad = await process.enqueue(tasks.div_by_zero, 1)
+    await burst(queue, middleware=[double, watcher], concurrency=1)
+
+    assert await good.wait(0) == 6
+    assert await last_line(bad) == "ZeroDivisionError: division by zero"
+    assert watcher.notes[1::2] == ["w saw 3", "w saw FailedInChild"]
+
+
+async def test_the_exception_of_a_child_process_is_a_job_failed(queue: Queue) -> None:
+    async def forgive(job: Job[Any], call_next: CallNext) -> Any:
+        try:
+            return await call_next()
+        except JobFailed as error:
+            return error.type, error.message
+
+    job: Job[Any] = await queue.options(executor="process").enqueue(tasks.div_by_zero, 1)
+    await burst(queue, middleware=[forgive])
+
+    assert await job.wait(0) == ("ZeroDivisionError", "division by zero")
+
+
+async def test_one_that_hangs_before_a_child_process_ends_at_the_job_s_timeout(queue: Queue) -> None:
+    async def hang(job: Job[Any], call_next: CallNext) -> Any:
+        await asyncio.sleep(30)
+        return await call_next()
+
+    job = await queue.options(executor="process", job_timeout=0.1).enqueue(process_jobs.add, 1, 2)
+    await burst(queue, middleware=[hang])
+
+    assert (await last_line(job)).startswith("JobTimeout: ")
+
+
+async def test_waiting_for_a_child_process_is_not_the_job_s_time(
+    queue: Queue, watcher: Watcher, tmp_path: Path
+) -> None:
+    process = queue.options(executor="process")
+    async with working(queue, middleware=[watcher], max_children=1):
+        holding = await process.enqueue(process_jobs.hold, str(tmp_path))
+        await wait_until((tmp_path / "begun").exists, timeout=20)
+        waiting = await queue.options(executor="process", job_timeout=0.3).enqueue(process_jobs.add, 1, 2)
+        short = await queue.enqueue(tasks.nap, 30, job_timeout=0.4)  # begins later, ends later
+        with pytest.raises(JobFailed):
+            await short.wait(20)
+        (tmp_path / "go").touch()
+
+        assert (await holding.wait(20), await waiting.wait(20)) == ("went", 3)
 
 
 # -- what can be one
