@@ -119,6 +119,7 @@ def enqueue(
     retry_interval: new.RetryInterval = None,
     in_: new.In = None,
     at: new.At = None,
+    executor: new.Executor = None,
     wait: new.Wait = False,
     path: new.Paths = None,
     depends_on: new.DependsOn = None,
@@ -135,7 +136,7 @@ def enqueue(
 
     job = {
         "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
-        "description": description, "at_front": at_front, "priority": priority,
+        "description": description, "at_front": at_front, "priority": priority, "executor": executor,
     }  # fmt: skip
     options = new.EnqueueOptions(
         function=function, arguments=arguments or [], target=Target(url, namespace), queue=queue,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from typer import Argument, Option
 
@@ -54,6 +54,10 @@ At: TypeAlias = Annotated[
         metavar="WHEN",
         help="It becomes due then, like 2026-12-01T09:00; local time.",
     ),
+]
+Executor: TypeAlias = Annotated[
+    Literal["process", "thread"] | None,
+    Option(metavar="KIND", help="process: in a child process, which can be killed; thread: not."),
 ]
 Wait: TypeAlias = Annotated[bool, Option("--wait", help="Wait for its end, and print what it returned.")]
 Paths: TypeAlias = Annotated[

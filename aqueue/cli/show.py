@@ -77,9 +77,11 @@ def _value(name: str, value: Any, now_ms: int) -> str:
     if name in _INSTANTS:
         return _instant(value, now_ms)
     if name in _DURATIONS:
-        return "no limit" if value == -1 else f"{value:g} s"
+        return "no limit" if value == -1 else f"{value:,} s"
     if name in _SIZES:
         return f"{value:,}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return printable(str(value))
 
 

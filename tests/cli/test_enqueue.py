@@ -61,12 +61,14 @@ def test_every_option_reaches_the_job(url: str, invoke: Invoke) -> None:
         "enqueue", "m.f", "-q", "low", "--timeout", "-1", "--result-ttl", "1h", "--ttl", "43",
         "--failure-ttl", "2d", "--description", "nightly", "--job-id", "mine", "--priority", "-5",
         "--retry-max", "3", "--retry-interval", "10", "--retry-interval", "1m",
+        "--executor", "process",
     )  # fmt: skip
 
     assert (result.exit_code, result.stdout) == (0, "mine\n")
     job = fetch("mine")
     assert (job.origin, job.timeout, job.result_ttl, job.ttl) == ("low", -1, 3600, 43)
     assert (job.failure_ttl, job.description, job.priority, job.retries_left) == (172_800, "nightly", -5, 3)
+    assert job._record.executor == "process"
     assert job._record.retry.waits == (10_000, 60_000)
 
 
@@ -191,6 +193,7 @@ def test_path_looks_whether_the_function_is_there(url: str, tmp_path: Path, invo
         (["a.b", ":{"], "not JSON"),
         (["a.b", "--timeout", "soon"], "job_timeout='soon' is not a duration"),
         (["a.b", "--ttl", "-1"], "ttl='-1'"),
+        (["a.b", "--executor", "rocket"], "rocket"),
         (["a.b", "--priority", "101"], "priority=101"),
         (["a.b", "--job-id", "a b"], "job id 'a b'"),
         (["a.b", "-q", "a b"], "queue name 'a b'"),

@@ -61,10 +61,10 @@ def test_a_failed_job_is_shown_whole(failed: Queue, invoke: Invoke) -> None:
     assert re.fullmatch(r"[\d-]{10} [\d:]{8} UTC, \d+ s ago", told["created at"])
     assert {name: text for name, text in told.items() if not name.endswith(" at")} == {
         "id": "a", "status": "failed", "queue": "default", "function": "tests.cli.jobs.fail",
-        "description": "nightly", "priority": "5", "worker name": "web1", "timeout": "60 s", "ttl": "3600 s",
+        "description": "nightly", "priority": "5", "worker name": "web1", "timeout": "60 s", "ttl": "3,600 s",
         "result ttl": "500 s", "failure ttl": "no limit", "retries": "1", "retries left": "0",
-        "failed attempts": "1", "incarnation": "1", "arguments bytes": told["arguments bytes"],
-        "meta bytes": told["meta bytes"],
+        "failed attempts": "1", "incarnation": "1", "signed": "no",
+        "arguments bytes": told["arguments bytes"], "meta bytes": told["meta bytes"],
     }  # fmt: skip
     assert error.startswith("error\n  Traceback (most recent call last):\n")
     assert error.endswith("\n  ValueError: it is broken")

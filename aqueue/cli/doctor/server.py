@@ -162,7 +162,7 @@ def _number(info: Mapping[str, str], name: str) -> int:
 
 def _clock(ahead: float) -> Finding:
     where = "ahead of" if ahead > 0 else "behind"
-    seen = f"{abs(ahead):.3f} s {where} this machine's"
+    seen = f"{abs(ahead):.2f} s {where} this machine's"
     if abs(ahead) < ASTRAY:
         return Finding("ok", "clock", seen)
     return Finding(
