@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,31 @@ def test_progress_draws_a_bar_and_the_result() -> None:
     assert drawn == sorted(drawn)
     assert drawn[-1] == 150
     assert len(set(drawn)) > 2
+
+
+def test_the_tests_of_the_sample_app_pass() -> None:
+    plugins = ["-p", "aqueue.pytest_plugin", "-p", "anyio.pytest_plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-W", "error", "-c", os.devnull, *plugins]
+    variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    folder = ROOT / "examples" / "testing_an_app"
+    done = subprocess.run(
+        [*command, f"--rootdir={folder}"],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+
+    assert re.search(r"\b5 passed\b", done.stdout), done.stdout + done.stderr
+
+
+def test_the_samples_of_the_page_on_testing_are_those_of_the_sample_app() -> None:
+    tested = "".join(path.read_text("utf-8") for path in (ROOT / "examples" / "testing_an_app").glob("*.py"))
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text("utf-8"), re.DOTALL)
+
+    assert len(blocks) >= 5
+    assert [block for block in blocks if block not in tested] == []
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
