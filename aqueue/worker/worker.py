@@ -29,6 +29,7 @@ from aqueue.connection import Connection, Namespace, SpaceOptions, check_names, 
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
 from aqueue.queue import Queue
+from aqueue.worker.containment import contained_tasks
 from aqueue.worker.identity import Identity
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.run import Run
@@ -277,7 +278,7 @@ class Worker:
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
             await self.space.connector.client().ping()
-            with restored_signals(run.signaled if handle_signals else None):
+            with restored_signals(run.signaled if handle_signals else None), contained_tasks():
                 return await lifespan.around(functools.partial(run.work, ready))
         finally:
             self._is_working = False

@@ -166,6 +166,29 @@ async def fail_twice(name: str) -> int:
     return probe.starts
 
 
+async def raise_in_child_task(kind: str) -> None:
+    """Let a child task raise, after a turn of the loop."""
+
+    async def child() -> None:
+        await asyncio.sleep(0)
+        await fail(kind)
+
+    await asyncio.create_task(child())
+
+
+async def cancel_a_new_child_task(name: str) -> str:
+    """Cancel a child task before its first step; say what it looks like."""
+
+    async def child() -> None:
+        raise AssertionError("never begun")
+
+    task = asyncio.get_running_loop().create_task(child(), name="mine", context=contextvars.copy_context())
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    return f"{task.get_name()} {task.get_coro().__qualname__}"  # type: ignore[union-attr]
+
+
 # -- held by the test
 
 
