@@ -275,7 +275,8 @@ def _tell(
 def once(execution: Execution, call: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
     """What the innermost middleware calls to run the job.
 
-    A second time is refused, since a thread of the first may still run; so is running what was asked to end.
+    A second time is refused, since a thread of the first may still run; so is running what has ended or was
+    asked to.
     """
     is_called = False
 
@@ -285,6 +286,8 @@ def once(execution: Execution, call: Callable[[], Awaitable[Any]]) -> Callable[[
             raise RuntimeError(
                 "call_next() has run the job already: to run a job again, enqueue it with retry=..."
             )
+        if execution.is_decided:
+            raise RuntimeError("call_next() cannot run the job any more: its middleware has returned")
         if execution.asked is not None:
             raise asyncio.CancelledError(_MESSAGES[execution.asked])
         is_called = True

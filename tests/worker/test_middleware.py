@@ -268,6 +268,28 @@ async def test_call_next_runs_the_job_once(queue: Queue, probe: Probe, probe_nam
     assert probe.notes == ["ran"]
 
 
+async def test_call_next_does_not_run_a_job_that_has_ended(
+    queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    left: list[asyncio.Task[None]] = []
+
+    async def later(call_next: CallNext) -> None:
+        await probe.opened()
+        await call_next()
+
+    async def accept(job: Job[Any], call_next: CallNext) -> Any:
+        left.append(asyncio.create_task(later(call_next)))
+        return "accepted"
+
+    job = await queue.enqueue(jobs.note, probe_name, "ran")
+    await burst(queue, middleware=[accept])
+    probe.open()
+    with pytest.raises(RuntimeError, match="its middleware has returned"):
+        await left[0]
+
+    assert (await job.wait(0), probe.notes) == ("accepted", [])
+
+
 async def test_a_thread_that_it_leaves_behind_keeps_its_slot(
     queue: Queue, probe: Probe, probe_name: str
 ) -> None:
