@@ -1,5 +1,6 @@
 """The public names of `aqueue`, and nothing else; `aqueue/__init__.py` loads them at their first use."""
 
+from aqueue._core.json_serializer import JsonSerializer
 from aqueue._core.options import Retry
 from aqueue._core.status import JobStatus
 from aqueue.calls import EnqueueCall
@@ -58,6 +59,7 @@ __all__ = [
     "JobStatus",
     "JobStopped",
     "JobTimeout",
+    "JsonSerializer",
     "LeaseLost",
     "NoSuchJobError",
     "PayloadError",

@@ -72,7 +72,7 @@ class SpaceOptions(TypedDict, total=False):
 
     #: Whose jobs; else AQUEUE_NAMESPACE, else "aqueue".
     namespace: str | None
-    #: How arguments, results and meta are encoded: "pickle", or an object with `dumps` and `loads`.
+    #: "pickle", "json", "module:object" or an object with `dumps` and `loads`; else AQUEUE_SERIALIZER.
     serializer: Serializer | str | None
     #: Signs all that is written, and everything is verified before it is decoded; else AQUEUE_SIGNING_KEY.
     signing_key: SigningKey | Keyring | None
@@ -145,11 +145,13 @@ def open_namespace(
     if namespace is None:
         namespace = os.environ.get("AQUEUE_NAMESPACE") or DEFAULT_NAMESPACE
     allowed = None if allow is None else Allowed(allow)
-    signing_key = options.get("signing_key")
+    serializer, signing_key = options.get("serializer"), options.get("signing_key")
+    if serializer is None:
+        serializer = os.environ.get("AQUEUE_SERIALIZER") or None
     if signing_key is None:
         signing_key = os.environ.get("AQUEUE_SIGNING_KEY") or None
     seal = Seal(namespace, check_keys(signing_key))
-    codec = Codec(check_serializer(options.get("serializer")), max_job_bytes, seal, allowed)
+    codec = Codec(check_serializer(serializer), max_job_bytes, seal, allowed)
     space = Namespace(connector_for(chosen), Keys(namespace), codec, default_redis, default_name)
     return space.here()
 

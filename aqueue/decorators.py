@@ -62,7 +62,8 @@ def job(
 ) -> Callable[[Callable[P, T]], JobFunction[P, T]]:
     """Make a function, `async def` or `def`, one that can be enqueued by `await f.delay(...)`.
 
-    `queue.enqueue(f, ...)` takes its options, too, where the call gives none. Nothing is connected here.
+    `queue.enqueue(f, ...)` takes its options, too, where the call gives none. Workers with an allow list run
+    it, too, once its module is imported. Nothing is connected here.
     Workers with an allow list run it, once its module is imported.
 
     Args:
@@ -86,7 +87,9 @@ def job(
     check_options(defaults)
 
     def decorate(func: Callable[P, T]) -> JobFunction[P, T]:
-        return JobFunction(func, made, defaults)
+        function = JobFunction(func, made, defaults)
+        register(f"{function.__module__}.{function.__qualname__}")
+        return function
 
     return decorate
 

@@ -13,7 +13,7 @@ from aqueue._core.allowed import Allowed
 from aqueue._core.functions import find_function
 from aqueue._core.record import JobRecord
 from aqueue._core.seal import Seal
-from aqueue._core.serializers import Serializer
+from aqueue._core.serializers import Serializer, serializer_name
 from aqueue.errors import PayloadError, SettingsError
 
 
@@ -44,7 +44,7 @@ class Codec:
         Raises:
             PayloadError: They cannot be encoded.
         """
-        return _encode(self.serializer, (args, kwargs), f"the arguments of {path}")
+        return _encode(self.serializer, [list(args), dict(kwargs)], f"the arguments of {path}")
 
     def decode_call(self, record: JobRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a job.
@@ -138,7 +138,11 @@ def _decode(serializer: Serializer, data: bytes, what: str) -> Any:
     try:
         return serializer.loads(data)
     except Exception as error:
-        raise PayloadError(f"{what} cannot be decoded: {type(error).__name__}: {_message(error)}") from error
+        raise PayloadError(
+            f"{what} cannot be decoded: {type(error).__name__}: {_message(error)} (this program has the "
+            f"{serializer_name(serializer)} serializer; give producers and workers the same: serializer= "
+            "or AQUEUE_SERIALIZER)"
+        ) from error
 
 
 def _message(error: BaseException) -> str:

@@ -1,10 +1,14 @@
-"""Values as bytes and back: pickle, or any object with `dumps` and `loads`."""
+"""Values as bytes and back: pickle, JSON, or any object with `dumps` and `loads`."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import pickle
 from typing import Any, Protocol
 
+from aqueue._core.json_serializer import JsonSerializer
+from aqueue._core.names import _shown
 from aqueue.errors import SettingsError
 
 
@@ -33,17 +37,44 @@ class PickleSerializer:
 
 
 PICKLE = PickleSerializer()
+JSON = JsonSerializer()
+_NAMED: dict[str, Serializer] = {"pickle": PICKLE, "json": JSON}
 
 
 def check_serializer(given: Serializer | str | None) -> Serializer:
-    """The serializer itself: None and "pickle" are the default.
+    """The serializer itself: None is "pickle", "module:object" is imported.
 
     Raises:
-        SettingsError: It lacks `dumps` or `loads`.
+        SettingsError: It lacks `dumps` or `loads`, or cannot be imported.
     """
-    if given is None or given == "pickle":
+    if given is None:
         return PICKLE
-    if callable(getattr(given, "dumps", None)) and callable(getattr(given, "loads", None)):
-        assert not isinstance(given, str)
-        return given() if isinstance(given, type) else given
-    raise SettingsError(f'serializer={given!r} must be "pickle" or an object with dumps and loads')
+    found: Any = _named(given) if isinstance(given, str) else given
+    if callable(getattr(found, "dumps", None)) and callable(getattr(found, "loads", None)):
+        return found() if isinstance(found, type) else found  # type: ignore[no-any-return]
+    raise SettingsError(
+        f'serializer={_shown(given)} must be "pickle", "json", "module:object", or an object with dumps and '
+        "loads"
+    )
+
+
+def _named(name: str) -> object:
+    if name in _NAMED:
+        return _NAMED[name]
+    module, _, path = name.partition(":")
+    if not (module and path):
+        return None
+    try:
+        return functools.reduce(getattr, path.split("."), importlib.import_module(module))
+    except Exception as error:
+        raise SettingsError(
+            f"serializer={_shown(name)} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def serializer_name(serializer: Serializer) -> str:
+    """What it is called in messages."""
+    for name, known in _NAMED.items():
+        if type(serializer) is type(known):
+            return name
+    return type(serializer).__name__

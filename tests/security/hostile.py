@@ -48,7 +48,7 @@ _NAMES = {
     LIST: "__builtins__.eval __path__.append __main__.f __init__.__builtins__.eval tasks.__x__.f",
     APP: (
         "os.system os.path.join builtins.eval subprocess.Popen functools.reduce rmtree run add plus "
-        "Callable Any annotations IMPORTED nothing shell Shell Shell.of Shell.__call__ Shell.mro Decorated "
+        "Callable Any annotations IMPORTED nothing shell Shell Shell.of Shell.__call__ Shell.mro decorated.x "
         "partial partial.func renamed nested double.__call__ double.__globals__.get wrapped.__wrapped__ "
         "__builtins__ __builtins__.eval __builtins__.exec __doc__ __dict__.get __loader__ "
         "__loader__.get_data __spec__.loader.get_data __class__ __getattribute__ cached.cache_clear"

@@ -33,3 +33,7 @@ def count_runs_in_a_thread() -> int:
     job.meta["runs"] = job.meta.get("runs", 0) + 1
     job.save_meta()
     return int(job.meta["runs"])
+
+
+def unwritable() -> object:
+    return object()

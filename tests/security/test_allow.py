@@ -85,6 +85,13 @@ def test_a_list_that_cannot_be_meant_is_refused(given: Any, said: str) -> None:
         Worker(allow=given)
 
 
+async def test_decorated_functions_of_imported_modules_run_without_a_list(queue: Queue) -> None:
+    job = await queue.enqueue(app.decorated, 4)
+    await burst(queue, allow=[])
+
+    assert await job.return_value(refresh=True) == 28
+
+
 async def test_a_worker_runs_what_is_listed_and_fails_the_rest_without_a_retry(queue: Queue) -> None:
     good = await queue.enqueue(app.double, 4)
     also = await queue.enqueue(app.triple, 4)

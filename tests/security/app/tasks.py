@@ -11,7 +11,7 @@ from shutil import rmtree
 from subprocess import run
 from typing import Any
 
-from aqueue._core.allowed import register
+from aqueue import job
 from tests.tasks import add
 from tests.tasks import add as plus
 
@@ -48,6 +48,11 @@ def cached(n: int) -> int:
     return 6 * n
 
 
+@job("default")
+def decorated(n: int) -> int:
+    return 7 * n
+
+
 class Shell:
     """Neither it nor its methods may run."""
 
@@ -59,26 +64,10 @@ class Shell:
         raise AssertionError(command)
 
 
-class Decorated:
-    """What a decorator makes: an object that registers its path."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        register("tests.security.app.tasks.decorated")
-
-    def __call__(self, n: int) -> int:
-        return self.n * n
-
-
-def register_elsewhere() -> None:
-    register("tests.tasks.say_hello")
-
-
 shell = Shell()
 partial = functools.partial(double, 5)
 renamed = double
 nothing = None
-decorated = Decorated(7)
 
 
 def make() -> Callable[..., Any]:
