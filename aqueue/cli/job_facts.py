@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from aqueue._core.clock import to_instant, to_seconds
+from aqueue._core.clock import LONGEST_MS, to_instant
 from aqueue._core.options import show_limit
 from aqueue._core.record import JobRecord
 from aqueue.inspection import Inspection, PastExecution, Row, fact
@@ -13,6 +13,8 @@ from aqueue.inspection import Inspection, PastExecution, Row, fact
 #: Characters of a text that was written by others, in a list and of one job.
 LIST_TEXT = 500
 WHOLE_TEXT = 100_000
+#: Earlier executions that are told; Redis keeps 9.
+MOST_EARLIER = 20
 
 #: What the score of a job in its registry says.
 _SCORES = {
@@ -41,7 +43,7 @@ def _head(job_id: str, record: JobRecord, queue: str) -> dict[str, Any]:
         "priority": fact(record, "priority"),
         **instants,
         **dict.fromkeys(_SCORES.values()),
-        "worker_name": record.worker_name,
+        "worker_name": record.worker_name and cut(record.worker_name, LIST_TEXT),
         "error": None,
     }
 
@@ -62,7 +64,7 @@ def whole_facts(job: Inspection) -> dict[str, Any]:
         "meta_bytes": None if record.meta is None else len(record.meta),
         "result_bytes": job.result_bytes,
         "error": _whole_error(record),
-        "earlier": None if job.earlier is None else [_earlier(past) for past in job.earlier],
+        "earlier": None if job.earlier is None else [_earlier(past) for past in job.earlier[:MOST_EARLIER]],
     }
 
 
@@ -86,17 +88,24 @@ def _scored(word: str, score: float | None) -> dict[str, Any]:
 
 def _limits(record: JobRecord) -> dict[str, Any]:
     """Durations in seconds, -1 for no limit."""
-    found = {name: fact(record, name) for name in ("timeout", "result_ttl", "failure_ttl")}
-    shown: dict[str, Any] = {name: None if ms is None else show_limit(ms) for name, ms in found.items()}
-    ttl = fact(record, "ttl")
-    return {**shown, "ttl": None if ttl is None else to_seconds(ttl)}
+    return {name: _seconds(fact(record, name)) for name in ("timeout", "result_ttl", "failure_ttl", "ttl")}
+
+
+def _seconds(ms: int | None) -> int | float | None:
+    """None also for what no program of ours writes."""
+    return None if ms is None or abs(ms) > LONGEST_MS else show_limit(ms)
+
+
+def _count(value: object) -> int | None:
+    """None for what is no number: a retry policy holds what its writer liked."""
+    return value if isinstance(value, int) else None
 
 
 def _counters(record: JobRecord) -> dict[str, Any]:
     retry = fact(record, "retry")
     return {
-        "retries": retry and retry.max,
-        "retries_left": fact(record, "retries_left"),
+        "retries": retry and _count(retry.max),
+        "retries_left": _count(fact(record, "retries_left")),
         "failed_attempts": fact(record, "attempts"),
         "lost_leases": fact(record, "lost"),
         "releases": fact(record, "releases"),
@@ -129,10 +138,10 @@ def _earlier(past: PastExecution) -> dict[str, Any]:
             "traceback": cut(text, WHOLE_TEXT),
         }
     return {
-        "status": past.status,
+        "status": cut(past.status, 64),
         "started_at": instant(past.started_at),
         "ended_at": instant(past.ended_at),
-        "worker_name": past.worker_name,
+        "worker_name": past.worker_name and cut(past.worker_name, LIST_TEXT),
         "result_bytes": len(past.value) if past.value and error is None else None,
         "error": error,
     }

@@ -142,6 +142,20 @@ def test_what_cannot_be_decoded_is_said(queue: Queue, server: Server, namespace:
     assert json.loads(result.stdout)["args"].startswith("(the arguments of job 'a' cannot be decoded")
 
 
+def test_what_is_signed_is_decoded_with_the_key_alone(
+    url: str, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    monkeypatch.setenv("AQUEUE_SIGNING_KEY", "k" * 32)
+    enqueue(Queue(), "m.f", "secret", job_id="a")
+    known = json.loads(invoke("show", "a", "--decode", "--json").stdout)
+    monkeypatch.delenv("AQUEUE_SIGNING_KEY")
+    unknown = json.loads(invoke("show", "a", "--decode", "--json").stdout)
+
+    assert (known["signed"], known["args"]) == (True, "('secret',)")
+    assert unknown["signed"]
+    assert "is signed, and this program has no signing key" in unknown["args"]
+
+
 def test_a_record_that_others_wrote_is_shown_and_can_do_no_harm(
     queue: Queue, server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
 ) -> None:
@@ -152,7 +166,13 @@ def test_a_record_that_others_wrote_is_shown_and_can_do_no_harm(
     with server.client() as redis:
         redis.hset(f"{{{namespace}}}:job:a", mapping=junk)
         redis.lpush(f"{{{namespace}}}:history:a", b"3:odd")
-        redis.hset(f"{{{namespace}}}:job:b", mapping={"status": "failed", "enqueued_at": "9" * 30})
+        huge = {
+            "status": "failed",
+            "enqueued_at": "9" * 400,
+            "timeout": "9" * 400 + "1",
+            "worker_name": "x" * 9_999,
+        }
+        redis.hset(f"{{{namespace}}}:job:b", mapping={**huge, "retry": '{"max": Infinity}'})
 
     result = invoke("show", "a")
     found = json.loads(invoke("show", "a", "--json").stdout)
@@ -167,6 +187,9 @@ def test_a_record_that_others_wrote_is_shown_and_can_do_no_harm(
         None,
     )
     assert len(found["error"]["traceback"]) == 1_000
+    huge = json.loads(invoke("show", "b", "--json").stdout, parse_constant=pytest.fail)
+    assert (huge["timeout"], huge["retries"], huge["retries_left"]) == (None, None, None)
+    assert len(huge["worker_name"]) < 1_000
     assert invoke("show", "b").exit_code == 0
 
 
