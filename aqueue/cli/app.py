@@ -64,6 +64,7 @@ def worker(
     executor: given.Executor = None,
     max_children: given.MaxChildren = None,
     max_zombies: given.MaxZombies = None,
+    on_unsure: given.OnUnsure = "continue",
     max_stall: given.MaxStall = "10m",
     max_rss: given.MaxRss = None,
     max_jobs: given.MaxJobs = None,
@@ -91,8 +92,9 @@ def worker(
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, executor=executor, max_children=max_children, max_zombies=max_zombies,
-        max_stall=max_stall, max_rss=max_rss, max_jobs=max_jobs, max_idle_time=max_idle_time,
-        paths=path or ["."], lifespan=lifespan, middleware=middleware or [], verbose=verbose, quiet=quiet,
+        on_unsure=on_unsure, max_stall=max_stall, max_rss=max_rss, max_jobs=max_jobs,
+        max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan,
+        middleware=middleware or [], verbose=verbose, quiet=quiet,
     )  # fmt: skip
     if processes is None:
         finish(command.work(options))

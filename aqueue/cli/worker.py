@@ -87,6 +87,7 @@ def make_worker(options: WorkerOptions) -> Worker:
         executor=options.executor,
         max_children=options.max_children,
         max_zombies=options.max_zombies,
+        on_unsure=options.on_unsure,
         max_stall=options.max_stall,
         max_rss=options.max_rss,
         namespace=options.target.namespace,

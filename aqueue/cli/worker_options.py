@@ -35,6 +35,10 @@ MaxZombies: TypeAlias = Annotated[
     int | None,
     Option(metavar="N", help="End when more jobs were given up but run on. Default: half of --concurrency."),
 ]
+OnUnsure: TypeAlias = Annotated[
+    Literal["continue", "cancel"],
+    Option(metavar="WHAT", help="With jobs when Redis is away for a whole lease: continue or cancel."),
+]
 MaxStall: TypeAlias = Annotated[
     str,
     Option(metavar="TIME", help="End with 75 when a job blocks the event loop so long; others run the jobs."),
@@ -86,6 +90,7 @@ class WorkerOptions:
     executor: Literal["process", "thread"] | None
     max_children: int | None
     max_zombies: int | None
+    on_unsure: Literal["continue", "cancel"]
     max_stall: str
     max_rss: str | None
     max_jobs: int | None

@@ -19,6 +19,7 @@ from aqueue._redis.operations import BULK
 from aqueue._redis.sync_client import SyncClient
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
+from aqueue.worker.running import Running
 from aqueue.worker.settings import WorkerSettings
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
@@ -40,21 +41,20 @@ class Heartbeat:
         space: Namespace,
         settings: WorkerSettings,
         worker_id: str,
-        leases: Callable[[], Sequence[Lease]],
+        running: Running,
         facts: Callable[[], dict[str, str | int]],
         heard: Callable[[News], None],
     ) -> None:
         """Make a heartbeat.
 
         Args:
-            leases: The leases to extend; called from the thread.
             facts: What the worker's record says; called from the thread.
             heard: Called in the loop when Redis has something to say.
         """
         self._space = space
         self._settings = settings
         self._worker_id = worker_id
-        self._leases = leases
+        self._running = running
         self._facts = facts
         self._heard = heard
         self._loop = asyncio.get_running_loop()
@@ -122,7 +122,7 @@ class Heartbeat:
 
         Who holds two leases of one job has lost the earlier one, or it could not have claimed it again.
         """
-        held = self._leases()
+        held = self._running.leases()
         newest = {lease.job_id: lease for lease in held}
         if len(newest) < len(held):
             self._tell([(lease, "lost") for lease in held if lease is not newest[lease.job_id]])
@@ -137,7 +137,9 @@ class Heartbeat:
                 lease_ms=self._settings.lease_ms,
                 facts=facts,
             )
+            sent = time.monotonic()
             extended = self._client.run(operation, patience=0)
+            self._running.renewed((lease for lease in batch if lease.job_id not in extended.lost), sent)
             words = dict.fromkeys(extended.lost, "lost") | extended.asked
             if words:
                 self._tell([(lease, words[lease.job_id]) for lease in batch if lease.job_id in words])

@@ -17,6 +17,7 @@ from aqueue._redis import operations
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError, BadSignature, QueueUnavailable
 from aqueue.worker.deadlines import Deadlines
+from aqueue.worker.doubt import doubt
 from aqueue.worker.executor import Executor
 from aqueue.worker.fetcher import Fetcher
 from aqueue.worker.heartbeat import Heartbeat, News
@@ -82,7 +83,7 @@ class Run:
             taken=self.running.__len__,
             busy=lambda: bool(self.running.unsettled),
         )  # fmt: skip
-        self._heartbeat = Heartbeat(space, settings, me.id, self._leases, self._facts, self._heard)
+        self._heartbeat = Heartbeat(space, settings, me.id, self.running, self._facts, self._heard)
         self._watchdog = Watchdog(self.running, settings, self._heartbeat.beat_now)
 
     def ask_to_stop(self) -> None:
@@ -143,6 +144,8 @@ class Run:
         try:
             async with anyio.create_task_group() as services:
                 services.start_soon(self._maintenance.run)
+                if self._settings.on_unsure == "cancel":
+                    services.start_soon(doubt, self.running, self._settings.lease, self._doubted)
                 if self._settings.max_rss is not None:
                     services.start_soon(watch_memory, self._settings.max_rss, self._retire)
                 try:
@@ -256,6 +259,7 @@ class Run:
         if default is not None and b"timeout" not in lease.record.fields:
             lease = Lease(lease.record.evolve(timeout=default), lease.token)
         execution = self._executor.start(lease)
+        execution.sure_since = self._fetcher.sent
         self.running.add(execution)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)
@@ -322,6 +326,14 @@ class Run:
             if execution is not None and self._ask(execution, _ASKS[word]) and word == "lost":
                 logger.warning("job %s: the lease was lost; it is cancelled here", lease.job_id)
 
+    def _doubted(self, execution: Execution) -> None:
+        """Redis has not confirmed the lease for its whole length: end the job as if it were lost."""
+        if self._ask(execution, Ask.LOST):
+            logger.warning(
+                "job %s: Redis has confirmed nothing for the length of its lease; it is cancelled here",
+                execution.lease.job_id,
+            )
+
     def _commanded(self, message: bytes | None) -> None:
         """A message on this worker's channel: "cancel <id>" or "stop <id>"."""
         if message is not None:
@@ -334,12 +346,8 @@ class Run:
         """The worker's record; called from the heartbeat thread."""
         return self._me.facts(self._settings, self.running, self._state())
 
-    def _leases(self) -> list[Lease]:
-        """The leases to renew; called from the heartbeat thread."""
-        return [] if self._watchdog.has_given_up else self.running.leases()
-
     def _state(self) -> str:
-        if self._watchdog.has_given_up:
+        if self.running.has_given_up:
             return "stalled"
         if self._stopping.is_set() or self.restart_reason is not None:
             return "stopping"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from aqueue._core.outcome import Lease
@@ -32,7 +32,7 @@ class Execution:
 
     __slots__ = (
         "asked", "began", "deadline", "has_begun", "is_decided", "is_over", "is_settled",
-        "lease", "lock", "task", "thread",
+        "lease", "lock", "sure_since", "task", "thread",
     )  # fmt: skip
 
     def __init__(self, lease: Lease) -> None:
@@ -40,6 +40,8 @@ class Execution:
         self.task: asyncio.Task[None] | None = None
         #: By `time.monotonic`.
         self.began = time.monotonic()
+        #: When the last call was sent that took or renewed the lease and was answered, by `time.monotonic`.
+        self.sure_since = self.began
         #: The first thing that was asked; a timeout replaces a shutdown.
         self.asked: Ask | None = None
         #: The loop's time at which it times out or, once asked, at which it is given up; None: never.
@@ -71,6 +73,8 @@ class Running:
 
     def __init__(self) -> None:
         self._by_lease: dict[tuple[str, str], Execution] = {}
+        #: No lease is renewed: the loop has been blocked for too long.
+        self.has_given_up = False
 
     def __len__(self) -> int:
         return len(self._by_lease)
@@ -100,7 +104,16 @@ class Running:
 
     def leases(self) -> list[Lease]:
         """The leases to extend; safe to call from another thread."""
+        if self.has_given_up:
+            return []
         return [execution.lease for execution in list(self._by_lease.values()) if execution.holds_lease]
+
+    def renewed(self, leases: Iterable[Lease], sent: float) -> None:
+        """A call that was sent then has renewed these leases; safe to call from another thread."""
+        for lease in leases:
+            execution = self.get(lease)
+            if execution is not None:
+                execution.sure_since = sent
 
     @property
     def zombies(self) -> list[Execution]:

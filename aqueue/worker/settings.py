@@ -48,6 +48,8 @@ class WorkerSettings:
     lifespan: Opener | None = None
     #: Around each execution, the first outermost.
     middleware: Sequence[JobMiddleware] = ()
+    #: "continue" or "cancel": what to do with a job whose lease Redis has not confirmed for its whole length.
+    on_unsure: str = "continue"
     #: When code has blocked the event loop for this long, the leases are given up.
     max_stall: float = 600.0
     #: When it has for this long, it is logged.
@@ -80,6 +82,7 @@ def check_settings(
     lease: Duration,
     grace: Duration,
     max_zombies: int | None = None,
+    on_unsure: str = "continue",
     max_stall: Duration = 600,
     max_rss: int | str | None = None,
     default_timeout: Duration | None = None,
@@ -98,6 +101,8 @@ def check_settings(
         max_zombies = max(1, concurrency // 2)
     if max_children is None:
         max_children = os.cpu_count() or 1
+    if on_unsure not in ("continue", "cancel"):
+        raise SettingsError(f"on_unsure={on_unsure!r} must be 'continue' or 'cancel'")
     return WorkerSettings(
         concurrency=concurrency,
         lease=_at_least(SHORTEST_LEASE_MS, lease, "lease") / 1000,
@@ -108,6 +113,7 @@ def check_settings(
         max_children=check_integer(max_children, "max_children", 1, MAX_CHILDREN),
         lifespan=check_lifespan(lifespan),
         middleware=check_middleware(middleware, "job"),
+        on_unsure=on_unsure,
         max_rss=None if max_rss is None else check_max_rss(max_rss),
         max_stall=_at_least(SHORTEST_STALL_MS, max_stall, "max_stall") / 1000,
     )

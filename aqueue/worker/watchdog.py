@@ -41,14 +41,12 @@ class Watchdog:
         """Make a watchdog.
 
         Args:
-            gave_up: Called from the thread once `has_given_up` is true.
+            gave_up: Called from the thread once the leases are given up.
         """
         self._running = running
         self._settings = settings
         self._gave_up = gave_up
         self._ends_process = False
-        #: The leases are not to be renewed: the loop has been blocked for too long.
-        self.has_given_up: bool = False
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._over = threading.Event()
@@ -97,7 +95,7 @@ class Watchdog:
             self._ask()
             return
         self._stall += passed
-        if self._stall >= self._settings.max_stall and self._stall >= self._limit() and not self.has_given_up:
+        if self._is_too_long() and not self._running.has_given_up:
             stack = stack_of(self._loop_thread)
             if not stack.is_debugged:
                 self._give_up(stack)
@@ -118,12 +116,16 @@ class Watchdog:
         self._answered = True
 
     def _went_on(self) -> None:
-        if self._stall >= self._settings.stall_warning or self.has_given_up:
-            also = "; jobs that others took meanwhile are cancelled here" if self.has_given_up else ""
+        had_given_up = self._running.has_given_up
+        if self._stall >= self._settings.stall_warning or had_given_up:
+            also = "; jobs that others took meanwhile are cancelled here" if had_given_up else ""
             logger.warning("the event loop goes on after %.1f s%s", self._stall, also)
         self._stall = 0.0
         self._next_word = self._settings.stall_warning
-        self.has_given_up = False
+        self._running.has_given_up = False
+
+    def _is_too_long(self) -> bool:
+        return self._stall >= self._settings.max_stall and self._stall >= self._limit()
 
     def _limit(self) -> float:
         """How long a stall may last now: a job may block the loop for as long as a job may run."""
@@ -133,7 +135,7 @@ class Watchdog:
         return max(self._settings.max_stall, max(timeouts, default=0) / 1000)
 
     def _give_up(self, stack: Stack) -> None:
-        self.has_given_up = True
+        self._running.has_given_up = True
         if self._ends_process:
             timer = threading.Timer(LAST_WORDS, os._exit, [RESTART])
             timer.daemon = True

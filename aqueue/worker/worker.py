@@ -20,7 +20,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
@@ -54,6 +54,7 @@ class Worker:
         grace: Duration = 25,
         default_timeout: Duration | None = None,
         max_zombies: int | None = None,
+        on_unsure: Literal["continue", "cancel"] = "continue",
         max_stall: Duration = 600,
         max_rss: int | str | None = None,
         executor: Executor | None = None,
@@ -77,6 +78,8 @@ class Worker:
             max_zombies: With more jobs than this that were given up but whose code still runs, it drains, and
                 `restart_reason` says so: only a new process gets their slots back. Default: half the
                 concurrency, at least 1.
+            on_unsure: What becomes of a job whose lease Redis has not confirmed for the whole length of the
+                lease: "continue", and its token decides; or "cancel" it here, as another may run it soon.
             max_stall: When code blocks the event loop for so long, and for longer than each running job may
                 run, other workers get the jobs; `work()` in the main thread then ends the process with 75.
             max_rss: When this process holds more memory than this (bytes, or "512M"), the worker takes no new
@@ -104,7 +107,7 @@ class Worker:
         self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
         self.settings: WorkerSettings = check_settings(
             concurrency=concurrency, lease=lease, grace=grace, default_timeout=default_timeout,
-            max_zombies=max_zombies, max_stall=max_stall, max_rss=max_rss,
+            max_zombies=max_zombies, on_unsure=on_unsure, max_stall=max_stall, max_rss=max_rss,
             executor=executor, max_children=max_children, lifespan=lifespan, middleware=middleware,
         )  # fmt: skip
         #: The last call of `work`, over or not.

@@ -192,6 +192,23 @@ async def cancel_a_new_child_task(name: str) -> str:
 # -- held by the test
 
 
+async def hear_of_the_end(name: str) -> None:
+    """Note why one is cancelled, and what a write says then."""
+    probe = probes[name]
+    job = get_current_job()
+    assert job is not None
+    with probe.counted():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            probe.notes.append(str(error))
+            try:
+                await job.save_meta()
+            except AqueueError as refused:
+                probe.notes.append(type(refused).__name__)
+            raise
+
+
 async def hold(name: str, note: Any = None) -> Any:
     """Run until the test opens the door."""
     probe = probes[name]

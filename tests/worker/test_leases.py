@@ -35,6 +35,19 @@ async def test_a_job_that_was_given_to_another_worker_is_ended_here_and_its_outc
     assert (stored.lost, probe.starts, worker.successful_job_count) == (1, 1, 0)
 
 
+async def test_a_job_that_lost_its_lease_can_tell_why_it_is_cancelled(
+    queue: Queue, space: Namespace, probe: Probe, probe_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(queue, lease=1):
+        job = await queue.enqueue(jobs.hear_of_the_end, probe_name)
+        await wait_until(lambda: probe.running)
+        await take_away(space, job, to="other")
+        await wait_until(lambda: not probe.running)
+
+    assert probe.notes == ["aqueue: lost", "LeaseLost"]
+    assert f"job {job.id}: the lease was lost; it is cancelled here" in caplog.text
+
+
 async def test_an_outcome_that_comes_before_the_next_beat_is_dropped_too(
     queue: Queue, space: Namespace, probe: Probe, probe_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

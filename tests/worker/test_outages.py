@@ -100,6 +100,41 @@ async def test_an_outage_of_several_leases_starts_no_job_twice(
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_an_outage_longer_than_the_lease_ends_jobs_if_the_worker_is_to_cancel_them(
+    own_server: Server, own_queue: Queue, probe: Probe, probe_name: str, how: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    async with working(own_queue, lease=2, on_unsure="cancel"):
+        job = await own_queue.enqueue(jobs.hold, probe_name, "second")
+        await wait_until(lambda: probe.running)
+        began = time.monotonic()
+        getattr(own_server, how)()
+        await wait_until(lambda: not probe.running)
+        took = time.monotonic() - began
+        own_server.start() if how == "kill" else own_server.thaw()
+        probe.open()
+
+        assert await job.wait(15) == "second"
+    assert took > 2 - 0.5 - 0.2  # the beat before, and the claim
+    assert f"job {job.id}: Redis has confirmed nothing" in caplog.text
+    stored = await record(job, own_queue.space)
+    assert (probe.starts, stored.lost, stored.fence) == (2, 1, 2)
+
+
+async def test_jobs_whose_leases_are_confirmed_run_on_in_a_worker_that_would_cancel_them(
+    queue: Queue, probe: Probe, probe_name: str
+) -> None:
+    async with working(queue, lease=1, on_unsure="cancel"):
+        jobs_ = [await queue.enqueue(func, probe_name, 1) for func in (jobs.hold, jobs.hold_thread)]
+        nap = await queue.enqueue(tasks.nap, 2.5)
+        assert await nap.wait(5) == 2.5
+        probe.open()
+        assert [await job.wait(5) for job in jobs_] == [1, 1]
+
+    assert probe.starts == 2
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
 async def test_a_worker_ends_though_redis_is_away(
     own_server: Server, own_queue: Queue, probe: Probe, probe_name: str, how: str
 ) -> None:

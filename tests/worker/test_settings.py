@@ -38,6 +38,7 @@ async def test_a_lease_may_be_a_fraction(
         ("lease", 0.9), ("lease", 0), ("lease", -1), ("lease", "soon"), ("grace", -1), ("concurrency", 0),
         ("concurrency", True), ("concurrency", 1.5), ("name", "a b"), ("default_timeout", 0),
         ("max_zombies", -1), ("max_zombies", 0.5),
+        ("on_unsure", "perhaps"), ("on_unsure", None),
         ("max_stall", 0.5), ("max_stall", -1), ("max_stall", "soon"),
     ],
 )  # fmt: skip
