@@ -62,6 +62,14 @@ def test_the_samples_of_the_page_on_testing_are_those_of_the_sample_app() -> Non
     assert [block for block in blocks if block not in tested] == []
 
 
+def test_cpu_in_processes_counts_and_ends_what_has_no_end() -> None:
+    assert run("cpu_in_processes.py").splitlines() == [
+        "7,837 primes below 80,000",
+        "counted elsewhere: True",
+        "JobTimeout: it ran longer than 0.5 s",
+    ]
+
+
 def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
 

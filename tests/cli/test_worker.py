@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -10,9 +12,11 @@ from pathlib import Path
 from aqueue import Queue
 from tests import tasks
 from tests.cli import jobs
-from tests.cli.conftest import Invoke, Start
+from tests.cli.conftest import Invoke, Open, Start
 from tests.cli.hands import enqueue, make_failed, statuses, wait_for_status
 from tests.servers import Server, free_port
+from tests.support import wait_until
+from tests.worker import process_jobs
 
 LINE = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) +\S"
 
@@ -198,3 +202,18 @@ def test_too_many_zombies_end_it_with_75(queue: Queue, start: Start) -> None:
 
     assert code == 75
     assert f"more than max_zombies=0: {job_id}" in logged
+
+
+def test_ctrl_c_leaves_the_jobs_in_child_processes_their_grace(
+    queue: Queue, open_terminal: Open, tmp_path: Path
+) -> None:
+    terminal = open_terminal("worker", "--executor", "process", "--max-children", "1", "--max-jobs", "2")
+    job_id = enqueue(queue, process_jobs.hold, str(tmp_path))
+    wait_for_status(job_id, "started")
+    asyncio.run(wait_until((tmp_path / "begun").exists, timeout=20))
+    os.killpg(terminal.process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    terminal.read_until("no new jobs")
+    (tmp_path / "go").touch()
+
+    assert terminal.wait() == 0
+    assert statuses(job_id) == ["finished"]
