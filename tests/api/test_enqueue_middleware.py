@@ -143,6 +143,18 @@ async def test_all_of_a_call_may_be_changed(url: str) -> None:
     assert options == {"meta": meta, "ttl": 60}
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_any_job_may_be_put_off(url: str, way: str) -> None:
+    async def put_off(call: EnqueueCall, call_next: CallNext) -> Job[Any]:
+        call.delay = "1h"
+        return await call_next()
+
+    job = await WAYS[way](through(put_off), tell_trace)
+
+    assert job.status == "scheduled"
+    assert await Queue("default").count() == 0
+
+
 async def test_the_options_of_a_made_job_are_seen_and_kept(url: str) -> None:
     retry = Retry(max=3, interval=[1, 2.5], backoff=2, jitter=0.1, on=(ValueError, "Own"), max_interval="5m")
     given: dict[str, Any] = {

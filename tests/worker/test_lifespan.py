@@ -173,7 +173,7 @@ async def test_context_variables_set_while_opening_are_seen_by_jobs(queue: Queue
 async def test_it_is_closed_after_the_drain(queue: Queue, shared: Shared, grace: float) -> None:
     worker = make_worker(queue, lifespan=shared, grace=grace, cleanup=5)
     task = await start(worker)
-    job = await queue.enqueue(use_when_ending, "ended", job_timeout=1)
+    job = await queue.enqueue(use_when_ending, "ended", job_timeout=0.3)
     await wait_until(lambda: "running" in shared.notes)
     await worker.stop()
     await task
