@@ -236,7 +236,7 @@ class Stage:
         assert heard.get_message(timeout=5) is not None
 
         def hear() -> str | None:
-            message = heard.get_message(timeout=5)
+            message = heard.get_message(timeout=1)
             heard.close()
             return None if message is None else str(message["data"].decode())
 

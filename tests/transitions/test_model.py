@@ -1,15 +1,17 @@
-"""The state machine against a model of it: random calls, replayed calls, zombies and time that passes.
+"""Random calls of producers, workers and maintenance on a real server, each compared with the model.
 
-After every step the registries partition the jobs, every status is what the model says, and the
-totals count each ending once.
+Calls are replayed, zombies settle, leases expire, clocks jump, scripts are flushed and memory ends. After
+every step the server holds what the model holds, key by key, and the registries partition the jobs.
+
+AQUEUE_MODEL_RUNS and AQUEUE_MODEL_STEPS make it longer, AQUEUE_MODEL_SEED takes another seed.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import hypothesis
@@ -17,348 +19,339 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    invariant,
+    initialize,
     precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from aqueue._core.names import new_nonce
 from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
-from aqueue._core.status import ENDED, REGISTRY_OF, JobStatus
+from aqueue._core.status import REGISTRY_OF
 from aqueue._redis import operations
 from aqueue._redis.keys import Keys
-from aqueue._redis.operations import Lookup, NewJob, Operation
+from aqueue._redis.operations import NewJob, Operation
 from aqueue._redis.source import from_url
 from aqueue._redis.sync_client import SyncClient
-from aqueue.errors import InvalidJobOperation, NoSuchJobError
+from aqueue.errors import QueueFull
 from tests.servers import Server
+from tests.transitions.mirror import Mirror, check_partition, expected, snapped
+from tests.transitions.model import Model
+from tests.transitions.world import LEASE
 
-QUEUES: tuple[str, ...] = ("a", "b")
-REGISTRIES = ("queue", "scheduled", "deferred", "started", "finished", "failed", "canceled", "expired")
-LEASE = 30_000
-HOUR = 3_600_000
+#: Every call is so much later than the one before. All durations are far from multiples of it, so that no
+#: two times are ever so close that the server's own milliseconds decide between them.
+TICK = 11_000
+UNIT = 10_000_000
+QUEUES = ("q1", "q2")
+#: Worker's uuid -> its name.
+WORKERS = {"w1": "w1", "w2": "london"}
+REGISTRIES = sorted({*REGISTRY_OF.values()})
 ERROR = Failed("ValueError", "no", "ValueError: no")
 OUTCOMES: list[Outcome] = [
-    Finished(b"r"),
-    ERROR,
-    Retried(ERROR, 0),
-    Retried(ERROR, HOUR),
-    Released(),
-    Released(HOUR, True),
-    Stopped(),
-    Canceled(),
-]
+    Finished(b"r"), Finished(None), ERROR, Retried(ERROR, 0), Retried(ERROR, UNIT), Released(),
+    Released(UNIT, unknown=True), Stopped(), Canceled(),
+]  # fmt: skip
+IDS = "abcdef"
+ids = st.sampled_from(IDS)
+queues = st.sampled_from(QUEUES)
+some_queues = st.lists(queues, min_size=1, max_size=2, unique=True)
+workers = st.sampled_from(sorted(WORKERS))
+many_ids = st.lists(ids, min_size=1, max_size=4)
 
 
-@dataclass
-class Model:
-    """What the model knows of one id."""
+#: Options of jobs, beside none at all.
+OPTIONS: list[dict[str, int]] = [
+    {}, {"ttl": 2 * UNIT}, {"result_ttl": 0}, {"result_ttl": -1, "failure_ttl": -1}, {"failure_ttl": UNIT},
+    {"priority": 1}, {"priority": -1, "ttl": UNIT}, {"max_lost": 0}, {"max_lost": 2, "result_ttl": UNIT},
+]  # fmt: skip
+#: Mode and delay.
+WAYS = [("", 0), ("", 0), ("front", 0), ("save", 0), ("", UNIT), ("", 3 * UNIT)]
 
-    queue: str
-    status: str = "queued"
-    token: str = ""
-    lost: int = 0
-    request: str = ""
-    ttl: bool = False
-    gone: bool = False
+
+def _new_job(job_id: str, options: dict[str, int], way: tuple[str, int]) -> NewJob:
+    """A job on its way; its nonce is set when it is enqueued."""
+    fields = [str(part) for pair in options.items() for part in pair]
+    return NewJob(job_id, "", fields, way[0], options.get("priority", 0), way[1], options.get("ttl"))
+
+
+new_jobs = st.builds(_new_job, ids, st.sampled_from(OPTIONS), st.sampled_from(WAYS))
+
+
+def attempt(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except QueueFull:
+        return QueueFull
 
 
 class JobMachine(RuleBasedStateMachine):
-    """Calls the scripts as producers, workers and maintenance do."""
+    """Producers, two workers and maintenance."""
 
     server: ClassVar[Server]
     client: ClassVar[SyncClient]
-    namespaces: ClassVar[Iterator[int]] = itertools.count(1)
 
     def __init__(self) -> None:
         super().__init__()
-        self.keys = Keys(f"model{next(self.namespaces)}")
-        self.jobs: dict[str, Model] = {}
+        self.keys = Keys("model")
+        self.mirror = Mirror(self.client, self.keys)
+        self.mirror.command("CONFIG", "SET", "maxmemory", 0)
+        self.mirror.command("FLUSHALL")
+        self.world = Model()
+        self.look(TICK)
+        self.numbers = map(str, itertools.count(1))
         self.leases: list[Lease] = []
-        self.paused: set[str] = set()
-        self.ended = dict.fromkeys(itertools.product(QUEUES, ENDED), 0)
-        self.done: list[Operation[Any]] = []
-        self.nonces = map(str, itertools.count(1))
+        self.calls: list[tuple[Operation[Any], Callable[[], Any]]] = []
 
-    def run(self, operation: Operation[Any], *, replay: bool = True) -> Any:
-        if replay:
-            self.done = [*self.done[-5:], operation]
-        return self.client.run(operation)
+    def call(self, operation: Operation[Any], predict: Callable[[], Any]) -> None:
+        wanted = attempt(predict)
+        found = attempt(lambda: self.client.run(operation))
+        assert snapped(found, wanted) == wanted
+        self.calls = [*self.calls[-7:], (operation, predict)]
+        self.look(TICK)
 
-    def raw(self, *command: str | float) -> Any:
-        return self.client.read(Lookup([command], lambda replies: replies[0]))
+    def look(self, advance: int) -> None:
+        """After every step: the server holds what the model holds. Then time passes."""
+        found, now = self.mirror.look(advance=advance)
+        wanted = expected(self.world)
+        assert snapped(found.values, wanted.values) == wanted.values
+        assert snapped(found.until, wanted.until) == wanted.until
+        check_partition(found, self.world.latest)
+        self.world.advance_to(now)
 
-    def end(self, job: Model, status: str) -> None:
-        job.status, job.token, job.request = status, "", ""
-        self.ended[job.queue, JobStatus(status)] += 1
+    def raw(self, operation: Operation[Any]) -> Operation[list[str]]:
+        """Its words as they come, where decoding them would raise."""
+        return Operation(operation.script, operation.keys, operation.args, operations._words)
 
-    @rule(
-        numbers=st.lists(st.integers(0, 7), min_size=1, max_size=4),
-        queue=st.sampled_from(QUEUES),
-        delay=st.sampled_from([0, 0, 0, HOUR]),
-        mode=st.sampled_from(["", "", "front", "save"]),
-        ttl=st.sampled_from([None, None, HOUR * 2]),
-        priority=st.integers(-1, 1),
-    )
-    def enqueue(
-        self, numbers: list[int], queue: str, delay: int, mode: str, ttl: int | None, priority: int
-    ) -> None:
-        fields: list[bytes] = [b"function", b"f", b"data", b"d", b"priority", b"%d" % priority]
-        fields += [] if ttl is None else [b"ttl", b"%d" % ttl]
-        new = [NewJob(f"job{number}", new_nonce(), fields, mode, priority, delay, ttl) for number in numbers]
-        words = self.run(operations.enqueue(self.keys, queue, new)).words
-        status = "created" if mode == "save" else "scheduled" if delay else "queued"
-        taken = {id for id, job in self.jobs.items() if job.status not in ENDED and job.status != "created"}
-        for number, word in zip(numbers, words, strict=True):
-            job_id = f"job{number}"
-            if job_id in taken:
-                assert word == f"duplicate {self.jobs[job_id].status}"
-            else:
-                assert word == status
-                self.jobs[job_id] = Model(queue, status, ttl=ttl is not None)
-                taken.add(job_id)
+    # -- producers
 
-    @precondition(lambda self: all(job.status != "started" for job in self.jobs.values()))
-    @rule()
-    def a_few_jobs_run(self) -> None:
+    @initialize(new=st.lists(new_jobs, min_size=3, max_size=6), limit=st.integers(1, 3))
+    def it_begins(self, new: list[NewJob], limit: int) -> None:
+        self.a_few_jobs_run(new, limit)
+
+    @precondition(lambda self: not any(self.world.ids("started")))
+    @rule(new=st.lists(new_jobs, min_size=1, max_size=3), limit=st.integers(1, 3))
+    def a_few_jobs_run(self, new: list[NewJob], limit: int) -> None:
         """The way most jobs go, so that random calls meet jobs in every status."""
-        self.enqueue([0, 1, 2, 3, 4], "a", 0, "", None, 0)
-        self.claim(3, ["a", "b"])
+        self.enqueue(new, "q1")
+        self.claim(["q1", "q2"], "w1", limit)
 
-    @precondition(lambda self: any(job.status == "queued" for job in self.jobs.values()))
-    @rule(limit=st.integers(0, 4), order=st.permutations(QUEUES))
-    def claim(self, limit: int, order: list[str]) -> None:
-        operation = operations.claim(
-            self.keys,
-            order,
-            worker_id="w",
-            name="label",
-            nonce=next(self.nonces),
-            limit=limit,
-            lease_ms=LEASE,
+    @rule(new=st.lists(new_jobs, min_size=1, max_size=4), queue=queues, twice=st.booleans())
+    def enqueue(self, new: list[NewJob], queue: str, twice: bool = False) -> None:
+        jobs = [replace(job, nonce=next(self.numbers)) for job in new]
+        self._enqueue(queue, [*jobs, jobs[0]] if twice else jobs)
+
+    def _enqueue(self, queue: str, jobs: list[NewJob]) -> None:
+        operation = operations.enqueue(self.keys, queue, jobs)
+        words = Operation(
+            operation.script, operation.keys, operation.args, lambda reply: operations._words(reply[1:])
         )
-        claimed = self.run(operation, replay=False)
-        again = self.run(operation, replay=False)
-        if limit:
-            assert [(x.job_id, x.token) for x in again.leases] == [
-                (x.job_id, x.token) for x in claimed.leases
-            ]
-        waiting = sum(job.status == "queued" and job.queue not in self.paused for job in self.jobs.values())
-        assert len(claimed.leases) == min(limit, waiting)
-        for lease in claimed.leases:
-            job = self.jobs[lease.job_id]
-            assert (job.status, job.queue in self.paused) == ("queued", False)
-            job.status, job.token, job.ttl = "started", lease.token, False
-            self.leases.append(lease)
+        self.call(words, lambda: self.world.enqueue(queue, jobs))
 
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data(), times=st.integers(1, 2))
-    def settle_again(self, data: st.DataObject, times: int) -> None:
-        self.settle(data, times)
-
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data(), times=st.integers(1, 2))
-    def settle(self, data: st.DataObject, times: int) -> None:
-        """Any lease ever given out, so zombies too."""
-        lease = data.draw(st.sampled_from(self.leases))
-        outcome = data.draw(st.sampled_from(OUTCOMES))
-        job = self.jobs.get(lease.job_id)
-        holds = job is not None and job.status == "started" and job.token == lease.token
-        operation = operations.settle(self.keys, [(lease, outcome)] * times)
-        words = self.run(operation)
-        if holds:
-            assert job is not None
-            self.settled(job, outcome)
-            runs_no_more = isinstance(outcome, Retried | Released) and job.status in ("canceled", "stopped")
-            assert words == [job.status if runs_no_more else "ok"] * times
-            assert self.run(operation) == words
-
-    def settled(self, job: Model, outcome: Outcome) -> None:
-        match outcome:
-            case Finished():
-                self.end(job, "finished")
-            case Failed():
-                self.end(job, "failed")
-            case Stopped():
-                self.end(job, "stopped")
-            case Canceled():
-                self.end(job, "canceled")
-            case Retried(_, delay) | Released(delay):
-                if job.request:
-                    self.end(job, "stopped" if job.request == "stop" else "canceled")
-                else:
-                    job.status, job.token = "scheduled" if delay else "queued", ""
-
-    @precondition(lambda self: self.leases)
-    @rule()
-    def extend(self) -> None:
-        extended = self.run(
-            operations.extend(
-                self.keys, self.leases[-500:], worker_id="w", lease_ms=LEASE, facts={"lease": LEASE}
-            )
+    @rule(job_id=ids, mode=st.sampled_from(["cancel", "cancel", "stop", "quarantine"]))
+    def cancel(self, job_id: str, mode: str) -> None:
+        nonce = next(self.numbers)
+        operation = operations.cancel(
+            self.keys, job_id, nonce=nonce, mode=mode, error_type="E", error_message="m"
         )
-        for lease in self.leases[-500:]:
-            job = self.jobs.get(lease.job_id)
-            holds = job is not None and job.status == "started" and job.token == lease.token
-            assert holds or lease.job_id in extended.lost
+        self.call(self.raw(operation), lambda: self.world.cancel(job_id, mode, nonce))
 
-    def leases_expire_and_are_recovered(self) -> None:
-        self.run(operations.extend(self.keys, [], worker_id="w", lease_ms=LEASE, facts={}))
-        self.raw("DEL", self.keys.hold)
-        for queue in QUEUES:
-            for member in self.raw("ZRANGE", self.keys.registry("started", queue), 0, -1):
-                self.raw("ZADD", self.keys.registry("started", queue), 1, member)
-        recovered = self.run(operations.recover(self.keys, QUEUES, lease_ms=LEASE), replay=False)
-        running = {job_id for job_id, job in self.jobs.items() if job.status == "started"}
-        assert set(recovered.jobs) == running
-        for job_id in running:
-            self.lose(self.jobs[job_id])
+    @rule(job_ids=many_ids, front=st.booleans())
+    def requeue(self, job_ids: list[str], front: bool) -> None:
+        nonce = next(self.numbers)
+        operation = operations.requeue(self.keys, job_ids, nonce=nonce, at_front=front)
+        self.call(operation, lambda: self.world.requeue(job_ids, nonce, front))
 
-    def lose(self, job: Model) -> None:
-        job.lost += 1
-        if job.request:
-            self.end(job, "stopped" if job.request == "stop" else "canceled")
-        elif job.lost > 3:
-            self.end(job, "failed")
-        else:
-            job.status, job.token = "queued" if job.lost == 1 else "scheduled", ""
+    @rule(job_ids=many_ids, registry=st.sampled_from(["", "", *REGISTRIES]))
+    def delete(self, job_ids: list[str], registry: str) -> None:
+        nonce = next(self.numbers)
+        operation = operations.delete(self.keys, job_ids, nonce=nonce, registry=registry)
+        self.call(operation, lambda: self.world.delete(job_ids, nonce, registry))
 
-    def scheduled_jobs_become_due(self) -> None:
-        for queue in QUEUES:
-            for member in self.raw("ZRANGE", self.keys.registry("scheduled", queue), 0, -1):
-                self.raw("ZINCRBY", self.keys.registry("scheduled", queue), -2 * HOUR, member)
-        self.run(operations.promote(self.keys, QUEUES))
-        for job in self.jobs.values():
-            if job.status == "scheduled":
-                job.status = "queued"
-        for queue in QUEUES:  # their ttl counts from the due time, which lies in the past now
-            for member in self.raw("ZRANGE", self.keys.registry("expiring", queue), 0, -1):
-                self.raw("ZADD", self.keys.registry("expiring", queue), "XX", "GT", 9e12, member)
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), inside=st.booleans())
+    def amend(self, data: st.DataObject, inside: bool) -> None:
+        lease, meta = data.draw(st.sampled_from(self.leases)), next(self.numbers)
+        job_id, token = (lease.job_id, lease.token) if inside else (data.draw(ids), "")
+        operation = operations.amend(self.keys, job_id, meta.encode(), token=token)
+        self.call(self.raw(operation), lambda: self.world.amend(job_id, meta, token))
 
-    def waiting_jobs_pass_their_ttl(self) -> None:
-        expired: set[str] = set()
-        for queue in QUEUES:
-            for member in self.raw("ZRANGE", self.keys.registry("expiring", queue), 0, -1):
-                self.raw("ZADD", self.keys.registry("expiring", queue), 1, member)
-                expired.add(member.decode())
-        assert expired == {id for id, job in self.jobs.items() if job.ttl and job.status == "queued"}
-        self.run(operations.prune(self.keys, QUEUES))
-        for job_id in expired:
-            self.end(self.jobs[job_id], "expired")
-
-    @precondition(lambda self: self.jobs)
-    @rule(number=st.integers(0, 7), mode=st.sampled_from(["cancel", "stop", "quarantine"]))
-    def cancel(self, number: int, mode: str) -> None:
-        job = self.jobs.get(f"job{number}")
-        operation = operations.cancel(self.keys, f"job{number}", nonce=new_nonce(), mode=mode, error_type="E")
-        running = job is not None and job.status == "started" and mode != "quarantine"
-        waiting = job is not None and job.status in {"created", "queued", "scheduled"} and mode != "stop"
-        if not (running or waiting):
-            with pytest.raises(NoSuchJobError if job is None else InvalidJobOperation):
-                self.run(operation)
-            return
-        assert job is not None
-        status = self.run(operation)
-        if running:
-            assert status == "started"
-            job.request = mode
-        else:
-            self.end(job, "canceled" if mode == "cancel" else "failed")
-            assert status == job.status
-
-    @precondition(lambda self: self.jobs)
-    @rule(numbers=st.lists(st.integers(0, 7), min_size=1, max_size=4, unique=True), front=st.booleans())
-    def requeue(self, numbers: list[int], front: bool) -> None:
-        ids = [f"job{number}" for number in numbers]
-        words = self.run(operations.requeue(self.keys, ids, nonce=new_nonce(), at_front=front))
-        for job_id, word in zip(ids, words, strict=True):
-            job = self.jobs.get(job_id)
-            if job is None:
-                assert word == "missing"
-            elif job.status in ENDED:
-                assert word == "ok"
-                has_ttl = self.raw("HGET", self.keys.job(job_id), "ttl") is not None
-                self.jobs[job_id] = Model(job.queue, "queued", ttl=has_ttl)
-            else:
-                assert word == job.status
-
-    @precondition(lambda self: self.jobs)
-    @rule(number=st.integers(0, 7))
-    def delete(self, number: int) -> None:
-        job_id = f"job{number}"
-        job = self.jobs.get(job_id)
-        [word] = self.run(operations.delete(self.keys, [job_id], nonce=new_nonce()))
-        if job is not None and job.status != "started":
-            assert word == "ok"
-            del self.jobs[job_id]
-        else:
-            assert word == ("missing" if job is None else "started")
-
-    def ended_jobs_are_pruned(self) -> None:
-        for queue, registry in itertools.product(QUEUES, REGISTRIES[4:]):
-            for member in self.raw("ZRANGE", self.keys.registry(registry, queue), 0, -1):
-                self.raw("ZADD", self.keys.registry(registry, queue), 1, member)
-        self.run(operations.prune(self.keys, QUEUES))
-        self.jobs = {id: job for id, job in self.jobs.items() if job.status not in ENDED}
-
-    @precondition(lambda self: self.jobs)
-    @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
+    @rule(queue=queues, paused=st.sampled_from([False, False, True]))
     def pause(self, queue: str, paused: bool) -> None:
-        self.run(operations.pause(self.keys, queue, paused=paused), replay=False)
-        (self.paused.add if paused else self.paused.discard)(queue)
+        self.call(operations.pause(self.keys, queue, paused=paused), lambda: self.world.pause(queue, paused))
 
-    @precondition(lambda self: self.jobs)
-    @rule(
-        what=st.sampled_from(
-            ["leases_expire_and_are_recovered"] * 2
-            + ["scheduled_jobs_become_due", "waiting_jobs_pass_their_ttl", "ended_jobs_are_pruned"]
+    # -- workers
+
+    @rule(order=some_queues, worker=workers, limit=st.integers(0, 4))
+    def claim(self, order: list[str], worker: str, limit: int) -> None:
+        nonce, name = next(self.numbers), WORKERS[worker]
+        operation = operations.claim(
+            self.keys, order, worker_id=worker, name=name, nonce=nonce, limit=limit, lease_ms=LEASE
         )
-    )
-    def time_passes(self, what: str) -> None:
-        getattr(self, what)()
 
-    @precondition(lambda self: self.done)
-    @rule(forget=st.booleans())
-    def the_last_call_is_repeated(self, forget: bool) -> None:
-        if forget:
-            self.raw("SCRIPT", "FLUSH")
-        try:
-            self.client.run(self.done[-1])
-        except (NoSuchJobError, InvalidJobOperation):
-            pass
+        def view(reply: Any) -> tuple[list[tuple[str, str]], int | None, bool]:
+            claimed = operation.decode(reply)
+            self.leases = [*self.leases, *claimed.leases][-12:]
+            return [(lease.job_id, lease.token) for lease in claimed.leases], claimed.next_ms, claimed.more
 
-    @invariant()
-    def registries_partition_the_jobs(self) -> None:
-        lists: dict[str, tuple[str, str]] = {}
-        for queue, registry in itertools.product(QUEUES, REGISTRIES):
-            for member in self.raw("ZRANGE", self.keys.registry(registry, queue), 0, -1):
-                assert member.decode() not in lists, "in two registries"
-                lists[member.decode()] = registry, queue
-        filed = {id: job for id, job in self.jobs.items() if job.status != "created"}
-        assert lists == {id: (REGISTRY_OF[JobStatus(job.status)], job.queue) for id, job in filed.items()}
-        for job_id, job in self.jobs.items():
-            assert self.raw("HGET", self.keys.job(job_id), "status").decode() == job.status
-            live = self.raw("PTTL", self.keys.job(job_id)) == -1
-            assert live == (job.status not in ENDED and job.status != "created")
+        self.call(
+            Operation(operation.script, operation.keys, operation.args, view),
+            lambda: self.world.claim(order, worker, name, nonce, limit),
+        )
 
-    @invariant()
-    def every_ending_is_counted_once(self) -> None:
-        for (queue, status), count in self.ended.items():
-            assert int(self.raw("HGET", self.keys.meta(queue), status) or 0) == count, (queue, status)
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), times=st.integers(1, 3))
+    def settle(self, data: st.DataObject, times: int) -> None:
+        """Any lease given out lately, so zombies too; also several of one job."""
+        lease, outcome = st.sampled_from(self.leases), st.sampled_from(OUTCOMES)
+        self._settle([(data.draw(lease), data.draw(outcome)) for _ in range(times)])
+
+    @precondition(lambda self: any(map(self.world.holds, self.leases)))
+    @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3))
+    def settle_what_runs(self, outcomes: list[Outcome]) -> None:
+        running = {lease.token: lease for lease in self.leases if self.world.holds(lease)}
+        self._settle(list(zip(running.values(), outcomes, strict=False)))
+
+    @precondition(lambda self: any(map(self.world.holds, self.leases)))
+    @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3))
+    def settle_more(self, outcomes: list[Outcome]) -> None:
+        """Twice as often, because this is how jobs go on."""
+        self.settle_what_runs(outcomes)
+
+    def _settle(self, ended: Sequence[tuple[Lease, Outcome]]) -> None:
+        self.call(operations.settle(self.keys, ended), lambda: self.world.settle(ended))
+
+    @rule(worker=workers, number=st.integers(0, 12))
+    def extend(self, worker: str, number: int) -> None:
+        leases = self.leases[len(self.leases) - number :]
+        operation = operations.extend(
+            self.keys, leases, worker_id=worker, lease_ms=LEASE, facts={"host": "here"}
+        )
+
+        def view(reply: Any) -> tuple[Sequence[str], dict[str, str]]:
+            extended = operation.decode(reply)
+            return extended.lost, extended.asked
+
+        self.call(
+            Operation(operation.script, operation.keys, operation.args, view),
+            lambda: self.world.extend(leases, worker),
+        )
+
+    # -- maintenance
+
+    @rule(order=some_queues)
+    def recover(self, order: list[str]) -> None:
+        operation = operations.recover(self.keys, order, lease_ms=LEASE)
+
+        def view(reply: Any) -> tuple[dict[str, str], bool]:
+            recovered = operation.decode(reply)
+            assert not recovered.full
+            return recovered.jobs, recovered.hold
+
+        self.call(
+            Operation(operation.script, operation.keys, operation.args, view),
+            lambda: self.world.recover(order),
+        )
+
+    @rule(order=some_queues, prune=st.booleans())
+    def prune_or_promote(self, order: list[str], prune: bool) -> None:
+        if prune:
+            self.call(operations.prune(self.keys, order), lambda: self.world.prune(order))
+        else:
+            self.call(operations.promote(self.keys, order), lambda: self.world.promote(order))
+
+    @rule(what=st.sampled_from(["leave", "drop", "wake", "flush"]), queue=queues, worker=workers)
+    def something_rare_happens(self, what: str, queue: str, worker: str) -> None:
+        match what:
+            case "leave":
+                self.call(operations.leave(self.keys, worker), lambda: self.world.leave(worker))
+            case "drop":
+                self.call(operations.drop(self.keys, queue), lambda: self.world.drop(queue))
+            case "wake":
+                self.mirror.command("LPOP", self.keys.wake(queue))
+                self.world.awake.discard(queue)
+            case _:
+                self.mirror.command("SCRIPT", "FLUSH")
+
+    # -- what happens to them
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def a_call_is_repeated(self, data: st.DataObject) -> None:
+        operation, predict = data.draw(st.sampled_from(self.calls))
+        self.call(operation, predict)
+
+    @precondition(lambda self: self.calls)
+    @rule()
+    def the_last_call_is_repeated(self) -> None:
+        self.call(*self.calls[-1])
+
+    @rule(units=st.sampled_from([1, 1, 2, 10, 10_000, -8]))
+    def time_passes(self, units: int) -> None:
+        """Or the clock is put back."""
+        self.look(units * UNIT)
+
+    @precondition(lambda self: any(self.world.ids("started")))
+    @rule(units=st.integers(3, 7), order=some_queues)
+    def workers_are_lost_while_others_beat(self, units: int, order: list[str]) -> None:
+        for _ in range(units):
+            self.time_passes(1)
+            self.extend("w2", 0)
+        self.recover(order)
+
+    @rule(full=st.sampled_from([False, False, True]))
+    def memory_ends_or_is_there_again(self, full: bool) -> None:
+        self.mirror.command("CONFIG", "SET", "maxmemory", int(full))
+        self.world.full = full
+
+    @rule(registry=st.sampled_from(REGISTRIES), queue=queues, offset=st.integers(0, 3), newest=st.booleans())
+    def somebody_reads(self, registry: str, queue: str, offset: int, newest: bool) -> None:
+        pairs = list(itertools.product(REGISTRIES, QUEUES))
+        counts = self.client.run(operations.count(self.keys, pairs))
+        assert counts == [len(self.world.visible(*pair)) for pair in pairs]
+
+        page = operations.list_ids(self.keys, registry, queue, offset=offset, limit=2, newest=newest)
+        visible = self.world.visible(registry, queue)
+        assert self.client.run(page) == (visible[::-1] if newest else visible)[offset : offset + 2]
+
+        waiting = self.world.visible("queue", queue)
+        for job_id in IDS:
+            found = self.client.run(operations.position(self.keys, queue, job_id))
+            assert found == (waiting.index(job_id) if job_id in waiting else None)
 
 
-STEPS = int(os.environ.get("AQUEUE_MODEL_STEPS", "60"))
-RUNS = int(os.environ.get("AQUEUE_MODEL_RUNS", "60"))
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """One whose memory can be taken away."""
+    binary = os.environ.get("AQUEUE_TEST_SERVER")
+    with Server("--maxmemory-policy", "noeviction", aof=False, binary=binary) as running:
+        yield running
 
 
-@pytest.mark.timeout(600)
-def test_random_calls_keep_the_state_machine_s_promises(server: Server) -> None:
+def run_model(server: Server, *, runs: int, steps: int, seed: int = 0, shrink: bool = True) -> None:
+    """Raises what the model finds."""
     JobMachine.server = server
     JobMachine.client = SyncClient(from_url(server.url))
+    phases = (
+        set(hypothesis.Phase) - {hypothesis.Phase.explain} - (set() if shrink else {hypothesis.Phase.shrink})
+    )
     settings = hypothesis.settings(
-        max_examples=RUNS, stateful_step_count=STEPS, deadline=None, database=None,
+        max_examples=runs, stateful_step_count=steps, deadline=None, database=None, phases=phases,
         suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
+        print_blob=False,
     )  # fmt: skip
-    run_state_machine_as_test(JobMachine, settings=settings)
-    JobMachine.client.close()
+    machine = hypothesis.seed(seed)(type("JobMachine", (JobMachine,), {}))
+    try:
+        run_state_machine_as_test(machine, settings=settings)
+    finally:
+        JobMachine.client.close()
+
+
+@pytest.mark.timeout(6 * 3600)
+def test_random_calls_keep_the_promises(own_server: Server) -> None:
+    setting = os.environ.get
+    run_model(
+        own_server,
+        runs=int(setting("AQUEUE_MODEL_RUNS", "60")),
+        steps=int(setting("AQUEUE_MODEL_STEPS", "50")),
+        seed=int(setting("AQUEUE_MODEL_SEED", "0")),
+    )
