@@ -40,10 +40,10 @@ def check_lifespan(given: Callable[..., AbstractAsyncContextManager[Any]] | None
         raise SettingsError("lifespan= got what the function returned: give the function itself, not called")
     if inspect.isasyncgenfunction(given) or inspect.iscoroutinefunction(given):
         raise SettingsError(f"lifespan={given!r} is no context manager yet: {_EXPECTED}")
+    if _takes(given, 0):  # first: a parameter with a default is not meant for the worker
+        return lambda worker: given()
     if _takes(given, 1):
         return given
-    if _takes(given, 0):
-        return lambda worker: given()
     raise SettingsError(f"lifespan={given!r} needs more than the worker: {_EXPECTED}")
 
 

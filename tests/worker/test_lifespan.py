@@ -124,7 +124,12 @@ async def test_it_may_take_nothing_and_be_a_class(queue: Queue) -> None:
     async def nothing() -> AsyncGenerator[str]:
         yield "nothing's"
 
-    for lifespan, state in ((Opened, "an instance's"), (nothing, "nothing's")):
+    @asynccontextmanager
+    async def a_default(state: str = "the default's") -> AsyncGenerator[str]:
+        yield state
+
+    states = {Opened: "an instance's", nothing: "nothing's", a_default: "the default's"}
+    for lifespan, state in states.items():
         job = await queue.enqueue(tell_state)
         await burst(queue, lifespan=lifespan)
         assert await job.wait(0) == repr(state)
