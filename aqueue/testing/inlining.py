@@ -25,7 +25,8 @@ def inline(**options: Any) -> Generator[None]:
     Raises:
         SettingsError: An option that cannot be used.
     """
-    Worker("default", **options)
+    if options:
+        Worker("default", **options)
     token = inline_options.set(options)
     try:
         yield

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aqueue import Queue, Retry, SettingsError
+from aqueue import Queue, Retry, SettingsError, job
+from aqueue._core.options import OPTION_NAMES
 from aqueue.testing import assert_enqueued, refute_enqueued, run_burst
 from tests.tasks import add, div_by_zero, say_hello
 
@@ -27,11 +28,11 @@ class Counter:
 
 
 async def test_it_returns_the_job(queue: Queue) -> None:
-    job = await queue.enqueue(add, 1, 2)
+    made = await queue.enqueue(add, 1, 2)
 
-    assert await assert_enqueued(queue, add, (1, 2)) == job
-    assert await assert_enqueued(queue, "tests.tasks.add", [1, 2]) == job
-    assert await assert_enqueued(queue, add) == job
+    assert await assert_enqueued(queue, add, (1, 2)) == made
+    assert await assert_enqueued(queue, "tests.tasks.add", [1, 2]) == made
+    assert await assert_enqueued(queue, add) == made
 
 
 async def test_the_first_of_several_is_returned(queue: Queue) -> None:
@@ -107,6 +108,27 @@ async def test_options_are_compared(
 
     await assert_enqueued(queue, add, **same)
     await refute_enqueued(queue, add, **other)
+
+
+@pytest.mark.parametrize("name", sorted(OPTION_NAMES - {"at_front", "job_id", "meta"}))
+async def test_every_option_can_be_looked_for(queue: Queue, name: str) -> None:
+    await queue.enqueue(add, 1, 2)
+
+    default: Any = 0 if name == "priority" else None
+    await assert_enqueued(queue, add, **{name: default})
+
+
+async def test_a_decorated_function_is_found(url: str) -> None:
+    await double.delay(2)
+
+    await assert_enqueued(Queue("decorated"), double, (2,), job_timeout="1m")
+    await assert_enqueued(Queue("decorated"), "tests.testing.test_asserts.double")
+    await refute_enqueued(Queue("decorated"), double, (3,))
+
+
+@job("decorated", timeout="1m")
+def double(n: int) -> int:
+    return 2 * n
 
 
 @pytest.mark.parametrize(

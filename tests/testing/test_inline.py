@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
 from aqueue import (
     DuplicateJobError,
+    EnqueueUncertain,
     Job,
     Queue,
     QueueUnavailable,
@@ -18,11 +20,17 @@ from aqueue import (
     SettingsError,
     Worker,
     get_current_job,
+    job,
 )
+from aqueue._redis.scripts import load
 from aqueue.testing import inline, run_burst
 from aqueue.workers import all_workers
+from tests.api.conftest import hurry as hurry
+from tests.api.proxy import Proxy
+from tests.servers import Server
 from tests.tasks import add, div_by_zero, nap, say_hello
 
+ENQUEUE = load("enqueue").sha.encode()
 #: What jobs of this module noted, in order.
 notes: list[str] = []
 meetings: list[asyncio.Barrier] = []
@@ -44,15 +52,15 @@ async def nest(depth: int) -> str:
     if depth:
         inner = await Queue().enqueue(nest, depth - 1)
         notes.append(f"inner is {inner.status}")
-    job = get_current_job()
-    assert job is not None
-    return job.id
+    current = get_current_job()
+    assert current is not None
+    return current.id
 
 
 def note_in_thread(text: str) -> None:
-    job = get_current_job()
-    assert job is not None
-    notes.append(f"{text} as {job.id}")
+    current = get_current_job()
+    assert current is not None
+    notes.append(f"{text} as {current.id}")
 
 
 async def meet(name: str) -> None:
@@ -60,10 +68,15 @@ async def meet(name: str) -> None:
     await meetings[-1].wait()
 
 
+@job("decorated", timeout="1m")
+def decorated(n: int) -> int:
+    return n + 1
+
+
 async def shared() -> str:
-    job = get_current_job()
-    assert job is not None
-    return str(job.state)
+    current = get_current_job()
+    assert current is not None
+    return str(current.state)
 
 
 async def test_enqueue_returns_the_ended_job(queue: Queue) -> None:
@@ -256,6 +269,39 @@ async def test_cancelling_gives_the_job_back(queue: Queue) -> None:
             await queue.enqueue(nap, 60, job_id="a")
 
     assert await (await Job.fetch("a")).get_status() == "queued"
+
+
+@pytest.mark.parametrize("action", ["cut before", "cut after"])
+async def test_a_lost_reply_runs_it_once(server: Server, queue: Queue, action: Any) -> None:
+    async with Proxy(server.port) as proxy, Queue(connection=proxy.url, is_async=False) as far:
+        proxy.on(ENQUEUE, action)
+        job = await far.enqueue(note, "ran")
+
+    assert (job.status, notes) == ("finished", ["ran"])
+
+
+async def test_an_unknown_outcome_is_uncertain_and_retry_settles_it(
+    server: Server, queue: Queue, hurry: None
+) -> None:
+    async with Proxy(server.port) as proxy, Queue(connection=proxy.url, is_async=False) as far:
+        proxy.on(ENQUEUE, "cut before", times=float("inf"))
+        with pytest.raises(EnqueueUncertain) as caught:
+            await far.enqueue(note, "ran")
+        proxy.clear()
+        job = await caught.value.retry()
+
+    assert (job.status, notes) == ("finished", ["ran"])
+
+
+async def test_signed_jobs_run_too(url: str) -> None:
+    queue = Queue(signing_key="a-key-that-is-long-enough", is_async=False)
+
+    assert (await queue.enqueue(add, 1, 2)).result == 3
+
+
+async def test_decorated_functions_run_at_their_delay(url: str) -> None:
+    with inline():
+        assert (await decorated.delay(1)).result == 2
 
 
 async def test_the_errors_are_those_of_any_enqueue(url: str) -> None:
