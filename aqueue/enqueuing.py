@@ -11,23 +11,24 @@ from aqueue._core.clock import Duration, delay_until, to_ms
 from aqueue._core.decorated import with_defaults
 from aqueue._core.options import EnqueueOptions, check_known, check_options
 from aqueue._core.record import JobRecord
-from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, PrepareOptions, R, Ts
+from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, R, Ts
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import NewJob
 from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.bound import BoundQueue
 from aqueue.calls import EnqueueCall
 from aqueue.connection import Namespace
-from aqueue.draft import check_arguments, draft, new_job, split_options
+from aqueue.draft import draft, new_job, split_options
 from aqueue.errors import BatchError, EnqueueUncertain, InvalidJobOperation
 from aqueue.inline import inline_options, run_here
 from aqueue.jobs import Job
 from aqueue.middleware import EnqueueMiddleware, around
+from aqueue.preparing import Preparing
 
 T = TypeVar("T")
 
 
-class Enqueuing:
+class Enqueuing(Preparing):
     """The part of `Queue` that makes jobs and stores them."""
 
     name: str
@@ -184,56 +185,6 @@ class Enqueuing:
         check_known(options)
         check_options(options)
         return BoundQueue(self._enqueue, options)
-
-    @overload
-    @staticmethod
-    def prepare_data(func: Callable[[], Any] | str, **options: Unpack[PrepareOptions]) -> EnqueueData: ...
-    @overload
-    @staticmethod
-    def prepare_data(
-        func: Callable[[*Ts], Any], args: tuple[*Ts], **options: Unpack[PrepareOptions]
-    ) -> EnqueueData: ...
-    @overload
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any],
-        args: Iterable[Any] = (),
-        *,
-        kwargs: Mapping[str, Any],
-        **options: Unpack[PrepareOptions],
-    ) -> EnqueueData: ...
-    @overload
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any],
-        args: Iterable[Any],
-        kwargs: Mapping[str, Any],
-        **options: Unpack[PrepareOptions],
-    ) -> EnqueueData: ...
-    @overload
-    @staticmethod
-    def prepare_data(
-        func: str,
-        args: Iterable[Any],
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[PrepareOptions],
-    ) -> EnqueueData: ...
-    @staticmethod
-    def prepare_data(
-        func: Callable[..., Any] | str,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> EnqueueData:
-        """A call for `enqueue_many`, with the options of `enqueue`; `timeout` is `job_timeout`, as in RQ.
-
-        Raises:
-            SettingsError: An unknown option.
-        """
-        if "timeout" in options:
-            options["job_timeout"] = options.pop("timeout")
-        check_known(options)
-        return EnqueueData(func, *check_arguments(args, kwargs), with_defaults(func, options))
 
     async def enqueue_many(self, job_datas: Iterable[EnqueueData]) -> list[Job[Any]]:
         """Enqueue calls made by `prepare_data`. One round trip per 100; each hundred is atomic.

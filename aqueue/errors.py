@@ -26,7 +26,7 @@ JobInterrupted (CancelledError)      raised inside a job that was asked to end; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -135,10 +135,12 @@ class EnqueueUncertain(JobError, BatchError):
             f"it is not known whether job {job_id!r} was enqueued ({cause}): "
             "`await error.retry()` repeats the call and never enqueues it twice",
         )
-        self._again: Callable[[], Awaitable[Any]] | None = None
+        self._again: Callable[[], Any] | None = None
 
-    async def retry(self) -> Any:
+    def retry(self) -> Any:
         """Send the same enqueue again, with the same nonce, and return what the first call would have.
+
+        To be awaited, unless the call was one of `aqueue.sync`.
 
         Raises:
             EnqueueUncertain: The reply was lost again.
@@ -146,7 +148,7 @@ class EnqueueUncertain(JobError, BatchError):
         """
         if self._again is None:
             raise RuntimeError("this error was copied to another process: enqueue again with the same job_id")
-        return await self._again()
+        return self._again()
 
 
 class LeaseLost(JobError):

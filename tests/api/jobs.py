@@ -191,3 +191,8 @@ def mixed_meta() -> None:
     plain.meta["first"] = 1
     here.meta["second"] = 2
     here.save_meta()
+
+
+def enqueue_in_a_thread(number: int) -> int:
+    """A plain function that enqueues another job and waits for its end."""
+    return aqueue.sync.Queue().enqueue(add_async, number, number).wait(5)

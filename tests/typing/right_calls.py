@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
-from aqueue import Job, Queue, Retry, get_current_job, job
+from aqueue import Job, Queue, Retry, get_current_job, job, sync
 from tests.typing.functions import Account, add, double, mail, nothing, send
 
 
@@ -88,3 +88,19 @@ async def decorated_functions(queue: Queue) -> None:
     assert_type(await queue.enqueue_in(60, mail, "anna", job_id="a"), Job[int])
     Queue.prepare_data(mail, ("anna",), job_id="a")
     job(queue, timeout=5)(send)
+
+
+def calls_without_await(queue: sync.Queue, later: datetime) -> None:
+    assert_type(queue.enqueue(send, "anna", subject="hello"), sync.Job[int])
+    assert_type(queue.enqueue(add, 1, 2, ttl=5), sync.Job[str])
+    assert_type(queue.enqueue(add, args=[1, 2]), sync.Job[str])
+    assert_type(queue.enqueue("app.send", 1), sync.Job[Any])
+    assert_type(queue.enqueue_in(60, mail, "anna"), sync.Job[int])
+    assert_type(queue.enqueue_at(later, add, 1, 2), sync.Job[str])
+    assert_type(queue.options(ttl=60).enqueue(send, "anna", subject="hello"), sync.Job[int])
+    assert_type(queue.enqueue_many([sync.Queue.prepare_data(add, (1, 2))]), list[sync.Job[Any]])
+    sent = queue.enqueue(send, "anna")
+    assert_type(sent.wait(timeout=5), int)
+    assert_type(sent.result, int | None)
+    assert_type(sync.job("mail")(send).delay("anna", subject="hello"), sync.Job[int])
+    assert_type(sync.job(queue)(add).options(ttl=5).delay(1, b=2), sync.Job[str])

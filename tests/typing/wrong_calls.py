@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aqueue import Job, Queue, job
+from aqueue import Job, Queue, job, sync
 from tests.typing.functions import Account, add, double, mail, send
 
 
@@ -78,3 +78,15 @@ def wrong_decorators() -> None:
     job("mail", job_id="a")  # E
     job("mail", timeout=[5])  # E
     job("mail", tll=5)  # E
+
+
+def wrong_calls_without_await(queue: sync.Queue) -> None:
+    queue.enqueue(send, 1)  # E
+    queue.enqueue(add, 1, ttl=5)  # E
+    queue.enqueue_in(60, add, 1)  # E
+    queue.options(tll=5)  # E
+    queue.options(ttl=5).enqueue(add, 1)  # E
+    text: str = queue.enqueue(send, "anna").wait()  # E
+    sync.job("mail")(send).delay(1)  # E
+    sync.job(Queue())  # E
+    print(text)
