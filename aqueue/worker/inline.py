@@ -35,9 +35,7 @@ async def enqueue_and_run(queue: Queue, job: Job[Any], new: NewJob, options: Map
     worker = Worker(queue, **options)
     at_ms, word, lease = await _enqueue_and_claim(queue, new, worker)
     is_ours = lease is not None and lease.job_id == job.id and not word.startswith("duplicate")
-    if (
-        lease is not None and not is_ours
-    ):  # ours is not there to be claimed, and this was the first that waits
+    if lease is not None and not is_ours:  # the id is taken, and this was the first that waits
         space = queue.space
         await space.client.run(operations.settle(space.keys, [(lease, Released())]))
     job._stored(queue.name, at_ms, word)
