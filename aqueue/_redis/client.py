@@ -19,9 +19,9 @@ import redis.exceptions as redis_errors
 from aqueue._redis.coalescer import Answer, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, describe
 from aqueue._redis.keys import Keys
+from aqueue._redis.line import Switchboard
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import Lookup, NewJob, Operation
-from aqueue._redis.pool import Pool
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 from aqueue._redis.subscriber import Subscriber
@@ -30,9 +30,6 @@ from aqueue._redis.waiters import Waiters
 T = TypeVar("T")
 
 logger = logging.getLogger("aqueue")
-
-#: Seconds for one try: connecting, sending and the reply.
-DEADLINE = 5.0
 
 #: redis-py's asyncio connections pack in Python, which costs a worker a third of its time.
 pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
@@ -70,8 +67,10 @@ class AsyncClient:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.pool: Pool = Pool(source)
-        self.subscriber: Subscriber = Subscriber(self.pool)
+        #: Scripts and other reads have a line each: a read of many large results must not hold up a claim.
+        self._calls = Switchboard(source)
+        self._reads = Switchboard(source)
+        self.subscriber: Subscriber = Subscriber(source)
         self.waiters: Waiters = Waiters(self)
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
         self._down_since: float | None = None
@@ -81,7 +80,7 @@ class AsyncClient:
     async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply. One round trip, when nothing goes wrong.
 
-        Cancelling drops the connection; the call may still be carried out.
+        Calls share one connection, and follow each other without waiting. Cancelling only ends the wait.
 
         Args:
             patience: Seconds of trying; None: for ever, also when memory is full or credentials are refused.
@@ -94,11 +93,11 @@ class AsyncClient:
         script = operation.script
         call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
         try:
-            replies = await self._try([call], Attempts(self.source.shown, patience), script)
+            [reply] = await self._try(self._calls, [call], Attempts(self.source.shown, patience), script)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
-        return operation.decode(replies[0])
+        return operation.decode(reply)
 
     async def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
         """Run a lookup's commands in one pipeline, and decode the replies.
@@ -108,7 +107,8 @@ class AsyncClient:
         """
         if not lookup.commands:
             return lookup.decode([])
-        return lookup.decode(await self._try(lookup.commands, Attempts(self.source.shown, patience)))
+        replies = await self._try(self._reads, lookup.commands, Attempts(self.source.shown, patience))
+        return lookup.decode(replies)
 
     async def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Answer:
         """Store one job, together with others of this loop for the same queue; see `Coalescer.enqueue`."""
@@ -139,28 +139,38 @@ class AsyncClient:
         """Close this loop's connections; the next call opens new ones."""
         await self.waiters.aclose()
         await self.subscriber.aclose()
-        await self.pool.aclose()
+        await self._calls.aclose()
+        await self._reads.aclose()
 
     async def _try(
-        self, commands: Sequence[tuple[Argument, ...]], attempts: Attempts, script: Script | None = None
+        self,
+        board: Switchboard,
+        commands: Sequence[tuple[Argument, ...]],
+        attempts: Attempts,
+        script: Script | None = None,
     ) -> list[Any]:
+        packed = b"".join(map(pack, commands))
         while True:
-            exchange = Exchange(self.pool, commands)
+            sent = False
             try:
-                async with asyncio.timeout(DEADLINE):
-                    replies = await exchange.run()
+                line = board.line or await board.open()
+                sent = True
+                answer = line.send(packed, len(commands))
+                if board.is_closed:
+                    board.drop()
+                replies = await answer
                 if self._down_since is not None:
                     self._log_up()
                 return replies
             except CAUGHT as error:
-                verdict = attempts.failed(error, sent=exchange.sent)
+                verdict = attempts.failed(error, sent=sent)
                 if verdict is not Verdict.LOAD:
                     self._log_down(error)
             if verdict is Verdict.LOAD and script is not None:
-                await self._try([("SCRIPT", "LOAD", script.text)], attempts)
+                await self._try(board, [("SCRIPT", "LOAD", script.text)], attempts)
                 continue
             if verdict is Verdict.RECONNECT:
-                self.pool.drop()
+                board.drop()
             await asyncio.sleep(attempts.pause())
 
     def _log_down(self, error: Exception) -> None:
@@ -175,38 +185,6 @@ class AsyncClient:
         seconds = time.monotonic() - (self._down_since or 0)
         self._down_since = None
         logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
-
-
-class Exchange:
-    """Commands sent in one write, and their replies."""
-
-    __slots__ = ("_commands", "_pool", "sent")
-
-    def __init__(self, pool: Pool, commands: Sequence[tuple[Argument, ...]]) -> None:
-        self._pool = pool
-        self._commands = commands
-        #: Whether they had begun to leave.
-        self.sent = False
-
-    async def run(self) -> list[Any]:
-        """The replies; raises the first error among them when all have been read."""
-        connection = await self._pool.take()
-        try:
-            packed = b"".join(map(pack, self._commands))
-            self.sent = True
-            await connection.send_packed_command(packed, check_health=False)
-            replies: list[Any] = []
-            failure: Exception | None = None
-            for _ in self._commands:
-                try:
-                    replies.append(await connection.read_response(disable_decoding=True))
-                except redis_errors.ResponseError as error:
-                    failure = failure or error
-        finally:
-            self._pool.give_back(connection)
-        if failure is not None:
-            raise failure
-        return replies
 
 
 def explain(error: Exception, script: Script) -> None:

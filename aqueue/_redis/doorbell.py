@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from aqueue._redis.pool import Pool, close
+from aqueue._redis.connecting import close, connect
+from aqueue._redis.source import Source
 
 #: Seconds beyond the wait after which a silent connection is given up.
 SLACK = 5.0
@@ -18,8 +19,8 @@ SLACK = 5.0
 class Doorbell:
     """One blocking connection."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._connection: Any = None
 
     async def wait(self, wake_keys: Sequence[str], seconds: float) -> bool:
@@ -27,7 +28,7 @@ class Doorbell:
         try:
             async with asyncio.timeout(seconds + SLACK):
                 if self._connection is None or not self._connection.is_connected:
-                    self._connection = await self._pool.connect()
+                    self._connection = await connect(self._source)
                 await self._connection.send_command("BLPOP", *wake_keys, seconds, check_health=False)
                 return await self._connection.read_response(disable_decoding=True) is not None
         except BaseException:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aqueue._redis.connecting import close, connect
 from aqueue._redis.faults import CAUGHT, Attempts
-from aqueue._redis.pool import Pool, close
+from aqueue._redis.source import Source
 
 #: Called with a message, or with None when the subscription stands (again).
 Listener = Callable[[bytes | None], None]
@@ -24,8 +25,8 @@ QUIET = 3.0
 class Subscriber:
     """The channels of one loop."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._listeners: dict[bytes, Listener] = {}
         self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
@@ -74,7 +75,7 @@ class Subscriber:
         while True:
             try:
                 async with asyncio.timeout(5):
-                    connection = await self._pool.connect()
+                    connection = await connect(self._source)
             except CAUGHT as error:
                 attempts.failed(error, sent=False)
                 await asyncio.sleep(attempts.pause())

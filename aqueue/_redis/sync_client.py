@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import redis.exceptions as redis_errors
 
 from aqueue._redis.client import explain, pack
+from aqueue._redis.connecting import start
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
 from aqueue._redis.operations import Lookup, Operation
-from aqueue._redis.pool import start
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 

@@ -69,7 +69,7 @@ class Fetcher:
         #: Something may be claimable. After a claim that left nothing, whatever comes pushes a wake token.
         self._look = True
         self._bell: asyncio.Task[None] | None = None
-        self._doorbell = Doorbell(space.connector.client().pool)
+        self._doorbell = Doorbell(space.connector.source)
         self._due: asyncio.TimerHandle | None = None
         self._stopped = False
         self._idle_since = 0.0

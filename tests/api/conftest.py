@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aqueue._redis import client as client_module
-from aqueue._redis import coalescer
+from aqueue._redis import coalescer, line
 from aqueue._redis.client import AsyncClient
 from tests.api.admin import admin
 from tests.servers import Server
@@ -40,4 +39,4 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for method in (AsyncClient.run, AsyncClient.read, AsyncClient.ping):
         assert method.__kwdefaults__ is not None
         monkeypatch.setitem(method.__kwdefaults__, "patience", 0.4)
-    monkeypatch.setattr(client_module, "DEADLINE", 0.15)
+    monkeypatch.setattr(line, "DEADLINE", 0.15)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from aqueue import Job, Queue
-from aqueue._redis.client import Exchange
 from aqueue._redis.doorbell import Doorbell
+from aqueue._redis.line import Line
 from aqueue._redis.scripts import load
 from tests import tasks
 from tests.support import wait_until
@@ -18,7 +18,7 @@ from tests.worker.hands import make_worker, working
 
 Trips = Counter[str]
 
-_NAMES = {load(name).sha: name for name in ("enqueue", "claim", "settle")}
+_NAMES = {load(name).sha.encode(): name for name in ("enqueue", "claim", "settle")}
 
 
 @pytest.fixture
@@ -27,18 +27,18 @@ async def trips(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Trips:
     await queue.enqueue(tasks.add, 1, 2)
     await make_worker(queue).work(burst=True)  # all scripts are loaded
     counted: Trips = Counter()
-    run, wait = Exchange.run, Doorbell.wait
+    send, wait = Line.send, Doorbell.wait
 
-    async def counting_run(self: Exchange) -> list[Any]:
-        command, *rest = self._commands[0]
-        counted[_NAMES.get(str(rest[0]), "other") if command == "EVALSHA" else str(command)] += 1
-        return await run(self)
+    def counting_send(self: Line, packed: bytes, count: int) -> Any:
+        _, _, command, _, first, *_ = [*packed.split(b"\r\n", 5), b"", b""]
+        counted[_NAMES.get(first, "other") if command == b"EVALSHA" else command.decode()] += 1
+        return send(self, packed, count)
 
     async def counting_wait(self: Doorbell, *args: Any) -> bool:
         counted["BLPOP"] += 1
         return await wait(self, *args)
 
-    monkeypatch.setattr(Exchange, "run", counting_run)
+    monkeypatch.setattr(Line, "send", counting_send)
     monkeypatch.setattr(Doorbell, "wait", counting_wait)
     return counted
 
