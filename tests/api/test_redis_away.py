@@ -294,6 +294,6 @@ async def test_nobody_waits_for_the_patience_of_those_before_him(
     finally:
         own_server.thaw()
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 6  # 20 calls with patience of their own take 8 s
     kinds = [type(error) for error in errors]
     assert (kinds[:100], set(kinds[100:])) == ([EnqueueUncertain] * 100, {QueueUnavailable})
