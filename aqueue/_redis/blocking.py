@@ -36,11 +36,11 @@ def run_blocking(call: Coroutine[Any, Any, T]) -> T:
     token = is_blocking.set(True)
     try:
         call.send(None)
+        call.close()
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     finally:
         is_blocking.reset(token)
-    call.close()
     raise RuntimeError(
         f"{getattr(call, '__qualname__', call)} waits for an event loop, which aqueue.sync has none of: "
         "does middleware of this queue await something of its own?"

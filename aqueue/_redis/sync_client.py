@@ -60,8 +60,15 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the idle connections; the next call opens a new one."""
-        while self._idle:
-            self._idle.pop().disconnect()
+        while (connection := self._pop()) is not None:
+            connection.disconnect()
+
+    def _pop(self) -> Any:
+        """An idle connection, or None; other threads take theirs meanwhile."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _try(
         self, commands: Sequence[tuple[Argument, ...]], attempts: Attempts, script: Script | None = None
@@ -84,11 +91,7 @@ class SyncClient:
 
     def take(self) -> Any:
         """A connected connection; one that the server closed meanwhile is not taken."""
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                break  # another thread took the last one
+        while (connection := self._pop()) is not None:
             if not _is_stale(connection):
                 return connection
             connection.disconnect()

@@ -154,7 +154,7 @@ class Job(JobView, Generic[R_co]):
     def wait(self, timeout: Duration | None = None) -> R_co:
         """Wait until the job has ended, and return what its function returned; see `aqueue.Job.wait`.
 
-        Told by Redis on a connection of its own. While Redis does not answer, it may take 5 s longer.
+        Told by Redis on a connection of its own. While Redis does not answer, it may take 10 s longer.
         """
         return self._drive(self._job.wait(timeout))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from aqueue import Retry, get_current_job, job
 
 
@@ -31,3 +33,13 @@ class Holder:
 @job("sums")
 def add_one(a: int) -> int:
     return add(a, 1)
+
+
+@job("sums", executor="process")
+def process_id() -> int:
+    return os.getpid()
+
+
+@job("sums", executor="process")
+async def async_process_id() -> int:
+    return os.getpid()

@@ -6,6 +6,7 @@ import copy
 import functools
 import importlib
 import inspect
+import os
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -191,3 +192,10 @@ async def test_a_worker_with_an_allow_list_runs_decorated_functions(url: str) ->
     assert await added.wait(0) == 3
     with pytest.raises(JobFailed, match="not allowed"):
         await other.wait(0)
+
+
+async def test_the_decorator_says_where_its_jobs_run(url: str) -> None:
+    plain, coroutine = await decorated.process_id.delay(), await decorated.async_process_id.delay()
+    await work("sums")
+
+    assert os.getpid() not in {await plain.wait(0), await coroutine.wait(0)}
