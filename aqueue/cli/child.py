@@ -31,7 +31,7 @@ class Child:
         self._began = 0.0
         self._pause = 0.0
         #: It was told to end.
-        self.is_leaving = False
+        self.is_leaving: bool = False
 
     def __repr__(self) -> str:
         return self.label if self._process is None else f"{self.label} (pid {self._process.pid})"

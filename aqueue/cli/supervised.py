@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from aqueue.worker.signals import restored_signals
 from aqueue.worker.worker import Worker
 
-logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = logging.getLogger("aqueue.worker")
 
 #: Environment variable with the file descriptor of the pipe.
 VARIABLE = "AQUEUE_SUPERVISED"

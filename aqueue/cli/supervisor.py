@@ -22,7 +22,7 @@ from aqueue.cli.text import shown_age
 from aqueue.cli.worker import logging_as_told, make_worker
 from aqueue.cli.worker_options import WorkerOptions
 
-logger = logging.getLogger("aqueue.supervisor")
+logger: logging.Logger = logging.getLogger("aqueue.supervisor")
 
 MAX_PROCESSES = 1_000
 

@@ -14,7 +14,7 @@ import sys
 from aqueue._core.text import printable
 
 #: For what was printed.
-logger = logging.getLogger("aqueue.job")
+logger: logging.Logger = logging.getLogger("aqueue.job")
 
 #: Begins a line from the child's logging handler.
 MARK = "\x1e"

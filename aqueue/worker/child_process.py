@@ -67,11 +67,11 @@ class ChildProcess:
         #: The lengths of a message whose rest is still to come.
         self._expected: tuple[int, int] | None = None
         #: Jobs that it was given.
-        self.jobs = 0
+        self.jobs: int = 0
         #: Since when it has nothing to do, in the loop's time.
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
         #: It has the last job that it was given; maybe it runs no line of it.
-        self.has_taken = False
+        self.has_taken: bool = False
         self._gone = asyncio.Event()
         self._lock = threading.Lock()
         threading.Thread(target=self._watch, name="aqueue-child", daemon=True).start()

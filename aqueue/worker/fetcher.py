@@ -74,7 +74,7 @@ class Fetcher:
         self._stopped = False
         self._idle_since = 0.0
         #: When the last claim was sent, by `time.monotonic`.
-        self.sent = 0.0
+        self.sent: float = 0.0
         #: How many jobs it has claimed.
         self.claimed: int = 0
 

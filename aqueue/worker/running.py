@@ -39,9 +39,9 @@ class Execution:
         self.lease: Lease = lease
         self.task: asyncio.Task[None] | None = None
         #: By `time.monotonic`.
-        self.began = time.monotonic()
+        self.began: float = time.monotonic()
         #: When the last call was sent that took or renewed the lease and was answered, by `time.monotonic`.
-        self.sure_since = self.began
+        self.sure_since: float = self.began
         #: The first thing that was asked; a timeout replaces a shutdown.
         self.asked: Ask | None = None
         #: The loop's time at which it times out or, once asked, at which it is given up; None: never.
