@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import faulthandler
 import fcntl
+import functools
 import logging
 import os
 import pickle
@@ -78,6 +79,7 @@ class Child:
 
     def serve(self) -> None:
         """Run jobs until told to end."""
+        signal.signal(signal.SIGTERM, self._signaled)
         threading.Thread(target=self._listen, name="aqueue-listener", daemon=True).start()
         blob = self._blobs.get()
         assert blob is not None
@@ -107,7 +109,9 @@ class Child:
         job._token = token
         job._asked = lambda: self._asked
         current_job.set(job)
+        self._interrupt = functools.partial(_raise, job)  # also while the function's module is imported
         try:
+            job.raise_if_stopped()
             function, is_async, args, kwargs = calls.prepare(record)
         except UnknownFunction:
             return {"kind": "unknown", "path": record.function}, b""
@@ -117,7 +121,7 @@ class Child:
             if is_async:
                 value, raised = asyncio.run(self._in_task(job, function, args, kwargs))
             else:
-                value, raised = self._in_main_thread(job, function, args, kwargs)
+                value, raised = self._in_main_thread(function, args, kwargs)
         except BaseException as error:  # by asyncio.run: a child task has ended the loop
             value, raised = None, error
         if raised is not None:
@@ -146,14 +150,9 @@ class Child:
             self._interrupt = None
 
     def _in_main_thread(
-        self, job: Job[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, BaseException | None]:
-        def interrupt(reason: str) -> None:
-            raise JobInterrupted(job.id, reason)
-
-        self._interrupt = interrupt
         try:
-            job.raise_if_stopped()
             return function(*args, **kwargs), None
         except BaseException as error:
             return None, error
@@ -193,6 +192,10 @@ class Child:
                 raise EOFError
             data += part
         return bytes(data)
+
+
+def _raise(job: Job[Any], reason: str) -> None:
+    raise JobInterrupted(job.id, reason)
 
 
 def _main_thread() -> int:

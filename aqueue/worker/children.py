@@ -53,13 +53,12 @@ class Children:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(
-        self, lease: Lease, *, begun: Callable[[], None], why: Callable[[], str | None]
-    ) -> Finished:
+    async def run(self, lease: Lease, *, begun: Callable[[], None], why: Callable[[], str]) -> Finished:
         """Run a job in a child process, when one is free.
 
-        Cancelled, it interrupts the job, which may clean up and even return; cancelled again, it kills the
-        process with its group.
+        Cancelled, it interrupts the job, which may clean up, and raises the cancellation with how the job
+        failed as its cause; or the job returns nevertheless. Cancelled again, it kills the process with its
+        group.
 
         Args:
             begun: Called when the job is given to a child.
@@ -71,18 +70,16 @@ class Children:
             SettingsError: What children need to know cannot be sent to another process.
             OSError, RuntimeError: No child can be started.
         """
-        ending = ""
         async with self._slots:
-            for _ in range(TRIES):
+            for attempt in range(1, TRIES + 1):
                 child = await self._take()
                 begun()
                 frame = await self._run_in(child, lease, why)
-                if frame is not None:
-                    return _finished(lease.job_id, frame)
-                ending = child.ending
-                if child.has_taken:
-                    break
-        raise _died(lease.job_id, ending)
+                if frame is not None and frame[0]["kind"] == "finished":
+                    return Finished(frame[1] if frame[0]["has_result"] else None)
+                if frame is not None or child.has_taken or attempt == TRIES:
+                    raise _failure(lease.job_id, frame, child)
+        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         """End all children; those without a job by themselves, if they are quick."""
@@ -107,20 +104,21 @@ class Children:
             raise
         return child
 
-    async def _run_in(self, child: ChildProcess, lease: Lease, why: Callable[[], str | None]) -> Frame | None:
-        frame: Frame | None = None
-        is_interrupted = False
+    async def _run_in(self, child: ChildProcess, lease: Lease, why: Callable[[], str]) -> Frame | None:
+        is_reusable = False
         try:
             frame = await child.run(lease)
-        except asyncio.CancelledError:
-            is_interrupted = True
-            child.interrupt(why() or "shutdown")
+            is_reusable = frame is not None and child.jobs < MAX_JOBS
+        except asyncio.CancelledError as cancellation:
+            child.interrupt(why())
             frame = await child.result()
+            if frame is None or frame[0]["kind"] != "finished":
+                raise cancellation from _failure(lease.job_id, frame, child)
         finally:
-            if frame is None or is_interrupted or child.jobs >= MAX_JOBS:
-                await finish(self._end(child))
-            else:
+            if is_reusable:
                 self._keep(child)
+            else:
+                await finish(self._end(child))
         return frame
 
     def _keep(self, child: ChildProcess) -> None:
@@ -177,20 +175,13 @@ def _setup(space: Namespace) -> bytes:
         ) from error
 
 
-def _finished(job_id: str, frame: Frame) -> Finished:
-    """The outcome that a child has sent, if it is a good one."""
-    head, blob = frame
-    match head["kind"]:
-        case "finished":
-            return Finished(blob if head["has_result"] else None)
-        case "unknown":
-            raise UnknownInChild(head["path"])
-        case _:
-            failure = Failed(head["type"], head["message"], head["traceback"])
-            raise FailedInChild(job_id, failure, head["names"])
-
-
-def _died(job_id: str, ending: str) -> FailedInChild:
-    message = f"job {job_id!r}: its process {ending}"
-    failure = Failed(JobProcessDied.__name__, message, f"{JobProcessDied.__name__}: {message}")
-    return FailedInChild(job_id, failure, class_names(JobProcessDied))
+def _failure(job_id: str, frame: Frame | None, child: ChildProcess) -> FailedInChild | UnknownInChild:
+    """What a child has sent of a job that did not finish; nothing: it has ended."""
+    if frame is None:
+        message = f"job {job_id!r}: its process {child.ending}"
+        failure = Failed(JobProcessDied.__name__, message, f"{JobProcessDied.__name__}: {message}")
+        return FailedInChild(job_id, failure, class_names(JobProcessDied))
+    head = frame[0]
+    if head["kind"] == "unknown":
+        return UnknownInChild(head["path"])
+    return FailedInChild(job_id, Failed(head["type"], head["message"], head["traceback"]), head["names"])

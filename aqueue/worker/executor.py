@@ -180,7 +180,9 @@ class Executor:
         if execution.asked is None:
             execution.deadline = None
         begun = functools.partial(self._begun, execution)
-        outcome = await self._children.run(execution.lease, begun=begun, why=execution.why)
+        outcome = await self._children.run(
+            execution.lease, begun=begun, why=lambda: execution.why() or Ask.CANCEL.value
+        )
         if not self._middleware:
             return outcome
         return None if outcome.result is None else self._space.codec.decode_result(record, outcome.result)
@@ -238,8 +240,9 @@ class Executor:
         if execution.asked is None and isinstance(error, asyncio.CancelledError) and self._leaving():
             execution.asked = Ask.SHUTDOWN  # the end of a loop cancels all tasks at once, in no order
         kinds: type[BaseException] | Collection[str] = type(error)
-        if isinstance(error, FailedInChild):
-            failure, kinds = error.failure, error.names
+        told = error.__cause__ if isinstance(error, asyncio.CancelledError) else error
+        if isinstance(told, FailedInChild):
+            failure, kinds = told.failure, told.names
         else:
             failure = describe_exception(error, hide=hide)
         if execution.asked is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,11 @@ async def told(folder: Path, name: str) -> str:
     """What a job has noted, once it has."""
     await wait_until((folder / name).exists, timeout=25, description=name)
     return (folder / name).read_text()
+
+
+async def warm_up(queue: Queue) -> None:
+    """Let a child start and import the jobs, which may take long on a busy machine."""
+    await (await queue.enqueue(process_jobs.pid)).wait(25)
 
 
 def is_running(pid: int) -> bool:
@@ -62,6 +70,7 @@ async def test_a_timeout_interrupts_the_job_which_cleans_up(
     processes: Queue, tmp_path: Path, function: Any
 ) -> None:
     async with working(processes, cleanup=10):
+        await warm_up(processes)
         job = await processes.enqueue(function, str(tmp_path), job_timeout=1.5)
         with pytest.raises(JobTimeout):
             await job.wait(20)
@@ -77,6 +86,7 @@ async def test_what_does_not_end_when_interrupted_is_killed_with_all_that_it_has
     processes: Queue, tmp_path: Path
 ) -> None:
     async with working(processes, concurrency=1, cleanup=0.2) as worker:
+        await warm_up(processes)
         job = await processes.enqueue(process_jobs.hold_stubbornly, str(tmp_path), job_timeout=2)
         pids = [int(pid) for pid in (await told(tmp_path, "begun")).split()]
         with pytest.raises(JobTimeout):
@@ -149,6 +159,53 @@ async def test_a_fenced_child_cannot_write(processes: Queue, space: Namespace, t
         await told(tmp_path, "LeaseLost")
 
     assert await job.get_meta() == {}
+
+
+async def test_the_end_of_the_loop_releases_the_job(processes: Queue, url: str, tmp_path: Path) -> None:
+    """asyncio.run() cancels all tasks at once, the jobs' own included."""
+
+    async def program() -> str:
+        own = Queue("default", url, executor="process")
+        forgotten.append(asyncio.create_task(make_worker(own, cleanup=10).work()))
+        job = await own.enqueue(process_jobs.hold, str(tmp_path), retry=1)
+        await told(tmp_path, "begun")
+        return job.id
+
+    forgotten: list[asyncio.Task[bool]] = []
+    job_id = await asyncio.to_thread(asyncio.run, program())
+
+    stored = await record(job_id, processes.space)
+    assert (stored.status, stored.releases, stored.attempts) == ("queued", 1, 0)
+    await has_ended(int(await told(tmp_path, "begun")))
+
+
+async def test_a_middleware_may_set_a_time_limit_of_its_own(processes: Queue, tmp_path: Path) -> None:
+    async def limited(job: Job[Any], call_next: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(None if job.func_name.endswith(".pid") else 1.5):
+            return await call_next()
+
+    async with working(processes, middleware=[limited]):
+        await warm_up(processes)
+        job = await processes.enqueue(process_jobs.hold, str(tmp_path))
+        assert await told(tmp_path, "interrupted") == "cancel"
+        await wait_until(lambda: _is(job, "failed"))
+    assert (await last_line(job)).startswith("TimeoutError")
+
+
+async def test_an_import_can_be_interrupted(
+    processes: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "holding_module.py").write_text(
+        f"from tests.worker.process_jobs import hold\nhold({str(tmp_path)!r})\ndef function(): pass\n"
+    )
+    async with working(processes, cleanup=15):
+        job = await processes.enqueue("holding_module.function")
+        await told(tmp_path, "begun")
+        await job.stop()
+        await wait_until(lambda: _is(job, "stopped"))
+
+    assert await told(tmp_path, "interrupted") == "stop"
 
 
 async def test_cancelling_the_worker_ends_its_children(processes: Queue, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ async def test_jobs_run_in_several_children_at_once_and_not_in_more_than_allowed
 ) -> None:
     folders = [tmp_path / name for name in ("a", "b", "c")]
     async with working(processes, max_children=2):
-        jobs = []
+        jobs: list[Job[str]] = []
         for folder in folders:
             folder.mkdir()
             jobs.append(await processes.enqueue(process_jobs.hold, str(folder)))
