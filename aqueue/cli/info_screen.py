@@ -25,7 +25,7 @@ _STYLES = {
     "canceled": "bright_black",
     "expired": "bright_black",
 }
-_STATES = {"busy": "green", "stopping": "yellow", "silent": "red"}
+_STATES = {"busy": "green", "stopping": "yellow", "silent": "red", "stalled": "red"}
 _RIGHT = {"pid", "running", "finished", "failed", "heartbeat"}
 #: Texts of the workers' own, and how much of them is shown.
 _CUT = {"worker": 20, "host": 20, "state": 8}

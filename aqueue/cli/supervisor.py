@@ -83,6 +83,8 @@ class Supervisor:
         self._waiting: dict[Child, asyncio.TimerHandle] = {}
         #: How often it was asked to stop.
         self._stops = 0
+        #: Nothing is started any more.
+        self._is_ending = False
         self._code = OK
         self._changed = asyncio.Event()
         #: At a terminal a hangup is the end of the terminal; elsewhere it is a word for "start afresh".
@@ -90,28 +92,32 @@ class Supervisor:
 
     @contextmanager
     def handling_signals(self) -> Generator[None]:
-        """Handle signals during the block. A hangup that was ignored before, as by nohup, still is."""
+        """Heed requests to stop during the block. A hangup that was ignored before, as by nohup, still is."""
         loop = asyncio.get_running_loop()
         numbers = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, self._signaled, number)
-        loop.add_signal_handler(signal.SIGCHLD, self._reap)
         try:
             yield
         finally:
-            for number in (*numbers, signal.SIGCHLD):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def run(self) -> int:
         """Keep the workers alive until all have ended for good; the exit code."""
-        if not self._stops:
-            for child in self._children:
-                self._start(child)
-        while self._alive or self._waiting:
-            self._changed.clear()
-            await self._changed.wait()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        try:
+            if not self._is_ending:
+                for child in self._children:
+                    self._start(child)
+            while self._alive or self._waiting:
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            loop.remove_signal_handler(signal.SIGCHLD)
         return INTERRUPTED if self._stops > 1 else self._code
 
     def _start(self, child: Child) -> None:
@@ -153,6 +159,7 @@ class Supervisor:
                 child.kill()
 
     def _stop(self) -> None:
+        self._is_ending = True
         for timer in self._waiting.values():
             timer.cancel()
         self._waiting.clear()
@@ -177,13 +184,13 @@ class Supervisor:
     def _ended(self, child: Child, code: int) -> None:
         lived = child.ended(code)
         what = f"{child} {_manner(code)} after {shown_age(lived)}"
-        if self._stops:
+        if self._is_ending:
             in_order = code in _IN_ORDER or self._stops > 1
             self._code = self._code or (OK if in_order else FAILED)
             logger.log(logging.INFO if in_order else logging.WARNING, "%s", what)
         elif code in _HOPELESS:
             logger.error("%s: another one would do no better, so all end", what)
-            self._code, self._stops = code, 1
+            self._code = code
             self._stop()
         elif code == RESTART or child.is_leaving:
             logger.info("%s, to be replaced", what)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from aqueue._core.outcome import Lease
@@ -73,8 +72,6 @@ class Fetcher:
         self._due: asyncio.TimerHandle | None = None
         self._stopped = False
         self._idle_since = 0.0
-        #: When the last claim was sent, by `time.monotonic`.
-        self.sent: float = 0.0
         #: How many jobs it has claimed.
         self.claimed: int = 0
 
@@ -183,7 +180,6 @@ class Fetcher:
             limit=limit,
             lease_ms=self._settings.lease_ms,
         )
-        self.sent = time.monotonic()
         try:
             claimed = await self._space.client.run(operation, patience=None)
         except ServerError:

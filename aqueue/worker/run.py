@@ -259,7 +259,6 @@ class Run:
         if default is not None and b"timeout" not in lease.record.fields:
             lease = Lease(lease.record.evolve(timeout=default), lease.token)
         execution = self._executor.start(lease)
-        execution.sure_since = self._fetcher.sent
         self.running.add(execution)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("job %s started: %s", lease.job_id, lease.record.function)

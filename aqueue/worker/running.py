@@ -40,7 +40,7 @@ class Execution:
         self.task: asyncio.Task[None] | None = None
         #: By `time.monotonic`.
         self.began: float = time.monotonic()
-        #: When the last call was sent that took or renewed the lease and was answered, by `time.monotonic`.
+        #: When Redis answered the claim; later, when the last beat was sent that renewed the lease.
         self.sure_since: float = self.began
         #: The first thing that was asked; a timeout replaces a shutdown.
         self.asked: Ask | None = None

@@ -40,6 +40,8 @@ class Stack:
 def stack_of(thread: int) -> Stack:
     """The stack of the thread of this id, which may go on meanwhile."""
     frame = sys._current_frames().get(thread)
+    if frame is None:
+        return Stack("  (the thread has ended)", False)
     modules = {inner.f_globals.get("__name__", "") for inner, _ in traceback.walk_stack(frame)}
     frames = traceback.StackSummary.extract(traceback.walk_stack(frame), limit=MAX_FRAMES)[::-1]
     ours = [place for place, frame in enumerate(frames, 1) if frame.filename.startswith(_OURS)]

@@ -25,6 +25,10 @@ async def hold_until(path: str) -> str:
     return "held"
 
 
+async def block_the_loop(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251
+
+
 def die() -> None:
     """End the process at once, as an out-of-memory kill does."""
     os._exit(9)

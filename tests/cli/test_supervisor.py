@@ -29,7 +29,7 @@ from tests.cli.hands import enqueue, statuses, wait_for_status
 from tests.cli.terminal import is_running
 from tests.servers import Server, free_port
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
 
@@ -62,7 +62,7 @@ class Supervised:
 
     def wait_for(self, pattern: str, *, times: int = 1) -> list[str]:
         """Wait until the log matches so many times; the matches."""
-        deadline = time.monotonic() + 25
+        deadline = time.monotonic() + 40
         while len(found := re.findall(pattern, self.log)) < times:
             assert time.monotonic() < deadline, f"no {pattern!r} in:\n{self.log}"
             assert self.process.poll() is None or self._reader.is_alive(), f"ended:\n{self.log}"
@@ -83,7 +83,7 @@ class Supervised:
 
     def end(self) -> int:
         """Wait for the end of all processes; the exit code."""
-        code = self.process.wait(25)
+        code = self.process.wait(40)
         self._reader.join(15)  # the log has no end before the last child
         assert not self._reader.is_alive(), f"somebody is left:\n{self.log}"
         return code
@@ -169,6 +169,20 @@ def test_a_second_signal_skips_the_grace_of_all_and_exits_130(
     assert statuses(job_id) == ["queued"]
 
 
+def test_a_third_signal_kills(queue: Queue, supervise: Supervise) -> None:
+    running = supervise("--processes", "1")
+    running.serving(1)
+    job_id = enqueue(queue, jobs.block_the_loop, 60)
+    wait_for_status(job_id, "started")
+    for times, told in enumerate(["told to stop", "second signal", "third signal"], 1):
+        running.send(signal.SIGTERM)
+        running.wait_for(told)
+        assert running.log.count("signal: ") == times - 1
+
+    assert running.end() == 130
+    assert "was killed by SIGKILL" in running.log
+
+
 def test_a_supervisor_that_is_killed_leaves_nobody_behind(
     queue: Queue, supervise: Supervise, tmp_path: Path
 ) -> None:
@@ -196,16 +210,16 @@ def test_a_hangup_replaces_all_workers(queue: Queue, supervise: Supervise) -> No
     assert len(set(running.pids)) == 2
 
 
-def test_a_burst_ends_when_all_have_and_workers_are_recycled_in_it(
+def test_a_burst_ends_when_its_workers_have_and_they_are_recycled_in_it(
     queue: Queue, supervise: Supervise
 ) -> None:
-    ids = [enqueue(queue, tasks.add, number, 1) for number in range(5)]
-    running = supervise("--processes", "2", "--burst", "--max-jobs", "2", "--concurrency", "1")
+    ids = [enqueue(queue, tasks.add, number, 1) for number in range(3)]
+    running = supervise("--processes", "1", "--burst", "--max-jobs", "2")
 
     assert running.end() == 0
     assert set(statuses(*ids)) == {"finished"}
-    assert running.log.count("exited with 75") == 2
-    assert len(running.pids) == 4
+    assert running.log.count("exited with 75") == 1
+    assert len(running.pids) == 2
 
 
 def test_a_burst_in_which_a_worker_dies_exits_1(queue: Queue, supervise: Supervise) -> None:
@@ -231,13 +245,13 @@ def test_a_worker_that_holds_too_much_memory_is_replaced_at_once(queue: Queue, s
 
 
 def test_a_worker_whose_credentials_are_refused_ends_all_with_78(supervise: Supervise, url: str) -> None:
-    with Server(aof=False) as server, server.client() as client:
-        acl: Callable[..., Any] = client.acl_setuser  # pyright: ignore[reportUnknownMemberType]
-        acl("me", enabled=True, passwords=["+s3cret"], keys=["*"], channels=["*"], categories=["+@all"])
-        running = supervise("--processes", "2", "-u", server.url.replace("//", "//me:s3cret@"))
-        pid, _ = running.serving(2)
+    with Server(aof=False) as server, server.client() as plain:
+        client: Any = plain
+        client.execute_command("ACL", "SETUSER", "me", "on", ">s3cret", "~*", "&*", "+@all")
+        running = supervise("--processes", "1", "-u", server.url.replace("//", "//me:s3cret@"))
+        [pid] = running.serving(1)
         command = Path(f"/proc/{pid}/cmdline").read_text()
-        acl("me", passwords=["+other", "-s3cret"])
+        client.execute_command("ACL", "SETUSER", "me", "resetpass", ">other")
         os.kill(pid, signal.SIGKILL)
 
         assert running.end() == 78

@@ -121,6 +121,19 @@ async def test_an_outage_longer_than_the_lease_ends_jobs_if_the_worker_is_to_can
     assert (probe.starts, stored.lost, stored.fence) == (2, 1, 2)
 
 
+async def test_jobs_that_were_claimed_after_an_outage_run_on_in_a_worker_that_would_cancel_them(
+    own_server: Server, own_queue: Queue
+) -> None:
+    async with working(own_queue, lease=1, on_unsure="cancel"):
+        own_server.freeze()
+        await asyncio.sleep(2.5)
+        own_server.thaw()
+        job = await own_queue.enqueue(tasks.nap, 1.5)
+        assert await job.wait(10) == 1.5
+
+    assert (await record(job, own_queue.space)).fence == 1
+
+
 async def test_jobs_whose_leases_are_confirmed_run_on_in_a_worker_that_would_cancel_them(
     queue: Queue, probe: Probe, probe_name: str
 ) -> None:
