@@ -29,7 +29,6 @@ class JobFunction(Decorated[P, T_co]):
         """Use `job`."""
         super().__init__(func, defaults)
         self._queue = queue
-        register(f"{self.__module__}.{self.__qualname__}")
 
     @overload
     async def delay(self: JobFunction[P, Coro[R]], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
