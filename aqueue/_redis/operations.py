@@ -102,6 +102,7 @@ def enqueue(keys: Keys, queue: str, jobs: Sequence[NewJob]) -> Operation[Stored]
         expiring_key=keys.registry("expiring", queue),
         meta_key=keys.meta(queue),
         queues_key=keys.queues,
+        wake_key=keys.wake(queue),
         prefix=keys.prefix,
         queue=queue,
         day_ms=DAY_MS,

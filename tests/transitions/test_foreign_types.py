@@ -23,7 +23,7 @@ def _claim(stage: Stage, lease: Lease) -> Operation[Any]:
     )
 
 
-NEW = [new_job("new"), new_job("failed", ttl=9)]
+NEW = [new_job("new"), new_job("failed", ttl=9), new_job("later", delay=9)]
 #: verb -> the call, and the keys that it reads before it writes.
 CALLS: dict[str, tuple[Call, str]] = {
     "enqueue": (

@@ -19,6 +19,7 @@ local day_ms         = tonumber(ARGV[7]) -- int    life of canceled jobs
 -- include: clock
 -- include: once
 -- include: typed
+-- include: kept
 -- include: ended
 
 local known = answered()
@@ -55,4 +56,5 @@ else
   redis.call("ZREM", prefix .. "expiring:" .. queue, job_id)
 end
 file_ended(job_id, queue, ended_as, kept(ended_as, h[4]))
+list_ended()
 return answer({ "ok", ended_as })

@@ -23,6 +23,7 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- include: typed
 -- include: place
 -- include: wake
+-- include: kept
 -- include: ended
 -- include: expire
 -- include: promote
@@ -126,6 +127,7 @@ for q = 10, #ARGV do
     end
   end
 end
+list_ended()
 if not is_replay and limit > 0 then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
   redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))

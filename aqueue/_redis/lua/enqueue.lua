@@ -13,6 +13,7 @@ local scheduled_key = KEYS[2] -- zset  ids -> due time, unix ms
 local expiring_key  = KEYS[3] -- zset  waiting ids with a ttl -> deadline, unix ms
 local meta_key      = KEYS[4] -- hash  the queue's counters
 local queues_key    = KEYS[5] -- set   queue names
+local wake_key      = KEYS[6] -- list  wake tokens
 local prefix        = ARGV[1] -- str   of all keys; a batch's job keys are made from it
 local queue         = ARGV[2] -- str   the queue's name
 local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
@@ -20,17 +21,16 @@ local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
 -- the number of fields and values that follow, and these
 
 -- include: clock
--- include: typed
--- include: wake
 -- include: registry
 
 local STEP = 70368744177664 -- 2^46, as in lib/place.lua
 local LIVE = { queued = true, scheduled = true, deferred = true, started = true }
 
 local words, accepted, seen = { now }, {}, {}
-local backs, fronts = 0, 0
-typed(queue, "queue", "scheduled", "expiring")
-redis.call("SCARD", queues_key)
+local counts = { back = 0, front = 0, due = 0, ttl = 0 }
+local is_paused = redis.call("HGET", meta_key, "paused") == "1"
+local is_known = redis.call("SISMEMBER", queues_key, queue) == 1
+local is_rung = redis.call("LLEN", wake_key) > 0
 local i = 4
 while i <= #ARGV do
   local id, nonce, mode = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -49,11 +49,9 @@ while i <= #ARGV do
     end
     accepted[#accepted + 1] = { at = i, word = word, h = h }
     seen[id] = { nonce = nonce, word = word }
-    if word == "queued" and mode == "front" then
-      fronts = fronts + 1
-    elseif word == "queued" then
-      backs = backs + 1
-    end
+    local kind = word == "scheduled" and "due" or mode == "front" and "front" or "back"
+    counts[kind] = counts[kind] + (word == "created" and 0 or 1)
+    counts.ttl = counts.ttl + (word == "queued" and ARGV[i + 5] ~= "" and 1 or 0)
   end
   words[#words + 1] = word
   i = i + 7 + tonumber(ARGV[i + 6])
@@ -62,8 +60,15 @@ if #accepted == 0 then
   return words
 end
 
-local seq = redis.call("HINCRBY", meta_key, "seq", backs) - backs
-local front = redis.call("HINCRBY", meta_key, "front", fronts) - fronts
+-- Each key is read before the first write, so that a foreign one of another type stops the script in time.
+for key, count in pairs({ [queue_key] = counts.back + counts.front, [scheduled_key] = counts.due, [expiring_key] = counts.ttl }) do
+  if count > 0 then
+    redis.call("ZCARD", key)
+  end
+end
+
+local seq = counts.back > 0 and redis.call("HINCRBY", meta_key, "seq", counts.back) - counts.back
+local front = counts.front > 0 and redis.call("HINCRBY", meta_key, "front", counts.front) - counts.front
 local places, due, deadlines, wanted = {}, {}, {}, false
 for _, job in ipairs(accepted) do
   local at, h = job.at, job.h
@@ -119,10 +124,10 @@ if #due > 0 then
   local first = redis.call("ZRANGE", scheduled_key, 0, 0)[1]
   wanted = wanted or (seen[first] ~= nil)
 end
-if #places > 0 or #due > 0 then
+if not is_known and #places + #due > 0 then
   redis.call("SADD", queues_key, queue)
 end
-if wanted then
-  wake(queue)
+if wanted and not is_paused and not is_rung then
+  redis.call("LPUSH", wake_key, "1")
 end
 return words

@@ -14,6 +14,7 @@ local day_ms         = tonumber(ARGV[4]) -- int   life of expired jobs
 
 -- include: clock
 -- include: typed
+-- include: kept
 -- include: ended
 -- include: expire
 -- include: facts
@@ -60,5 +61,6 @@ for q = 5, #ARGV do
     prune(registry, queue)
   end
 end
+list_ended()
 redis.call("ZREMRANGEBYSCORE", workers_key, "-inf", whole(now))
 return { pruned, expired, pruned + expired >= limit and "1" or "" }

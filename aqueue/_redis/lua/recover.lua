@@ -21,6 +21,7 @@ local day_ms         = tonumber(ARGV[6]) -- int    life of canceled jobs
 -- include: typed
 -- include: place
 -- include: wake
+-- include: kept
 -- include: ended
 -- include: silence
 -- include: facts
@@ -109,4 +110,5 @@ for q = 7, #ARGV do
     break
   end
 end
+list_ended()
 return reply

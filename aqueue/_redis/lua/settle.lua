@@ -18,11 +18,12 @@ local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack o
 -- include: typed
 -- include: place
 -- include: wake
+-- include: kept
 -- include: ended
 -- include: history
 -- include: facts
 
-local FIELDS = { "status", "token", "settled", "queue", "request", "failure_ttl", "priority", "started_at", "worker_name", "fence" }
+local FIELDS = { "status", "token", "settled", "queue", "request", "failure_ttl", "priority", "started_at", "worker_name", "fence", "attempts", "incarnation" }
 local ENDED_AS = { fail = "failed", stop = "stopped", cancel = "canceled" }
 local LOSING = { retry = true, release = true } -- a cancel or stop that was asked for wins over these
 
@@ -32,7 +33,9 @@ for i = 4, #ARGV, 7 do
   jobs[#jobs + 1] = h
   if h[1] == "started" and h[4] then
     typed(h[4], "queue", "started", "scheduled", "finished", "failed", "canceled")
-    redis.call("LLEN", prefix .. "history:" .. ARGV[i])
+    if ARGV[i + 2] == "retry" then
+      redis.call("LLEN", prefix .. "history:" .. ARGV[i])
+    end
   end
 end
 
@@ -43,8 +46,9 @@ local function finish(i, h)
   local id, keep = ARGV[i], tonumber(ARGV[i + 3])
   local job_key = prefix .. "job:" .. id
   if keep == 0 then
+    local nonce = redis.call("HGET", job_key, "nonce") or ""
     redis.call("UNLINK", job_key, prefix .. "history:" .. id)
-    redis.call("HSET", job_key, "status", "finished", "gone", "1", "token", h[2], "nonce", h.nonce, "queue", h[4], "incarnation", h.incarnation, "fence", h[10] or "0")
+    redis.call("HSET", job_key, "status", "finished", "gone", "1", "token", h[2], "nonce", nonce, "queue", h[4], "incarnation", h[12] or "0", "fence", h[10] or "0")
     redis.call("PEXPIRE", job_key, 60000)
     redis.call("HINCRBY", prefix .. "meta:" .. h[4], "finished", 1)
     redis.pcall("PUBLISH", prefix .. "done:" .. id, "finished")
@@ -53,13 +57,9 @@ local function finish(i, h)
   redis.call("HSET", job_key, "status", "finished", "ended_at", whole(now))
   redis.call("HDEL", job_key, "place", "request")
   if ARGV[i + 4] ~= "" then
-    if keep < 0 then
-      redis.call("SET", prefix .. "result:" .. id, ARGV[i + 4])
-    else
-      redis.call("SET", prefix .. "result:" .. id, ARGV[i + 4], "PX", whole(keep))
-    end
+    redis.call("SET", prefix .. "result:" .. id, ARGV[i + 4], unpack(keep < 0 and {} or { "PX", whole(keep) }))
   end
-  file_ended(id, h[4], "finished", keep)
+  file_ended(id, h[4], "finished", keep, not (h[11] or h[12]))
 end
 
 -- fail(i, h, status): keep the traceback
@@ -70,7 +70,7 @@ local function fail(i, h, status)
     redis.call("HSET", job_key, "exc_info", ARGV[i + 4], "error_type", ARGV[i + 5], "error_message", ARGV[i + 6])
   end
   redis.call("HDEL", job_key, "place", "request")
-  file_ended(ARGV[i], h[4], status, kept(status, h[6]))
+  file_ended(ARGV[i], h[4], status, kept(status, h[6]), not (h[11] or h[12]))
 end
 
 -- again(i, h): back into the queue, or scheduled
@@ -112,8 +112,6 @@ for n, h in ipairs(jobs) do
       removed[h[4]] = removed[h[4]] or {}
       table.insert(removed[h[4]], id)
       if kind == "finish" then
-        local more = redis.call("HMGET", prefix .. "job:" .. id, "nonce", "incarnation")
-        h.nonce, h.incarnation = more[1] or "", more[2] or "0"
         finish(i, h)
       elseif LOSING[done[id]] then
         again(i, h)
@@ -127,4 +125,5 @@ end
 for queue, ids in pairs(removed) do
   redis.call("ZREM", prefix .. "started:" .. queue, unpack(ids))
 end
+list_ended()
 return words
