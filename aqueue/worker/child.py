@@ -96,6 +96,7 @@ class Child:
             signal.signal(signal.SIGTERM, self._signaled)  # a job may have put its own in its place
             record, token = pickle.loads(blob)
             frame = contextvars.copy_context().run(self._run, space, calls, record, token)
+            self._interrupt = None
             for stream in (sys.stdout, sys.stderr):
                 with suppress(Exception):
                     stream.flush()

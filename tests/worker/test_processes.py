@@ -293,12 +293,16 @@ async def test_a_serializer_that_stays_here_is_named(url: str, serializer: Any, 
     assert reason in line
 
 
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [("/no/such/python", "/no/such/python"), ("/bin/false", "ended with exit code 1, before it was ready")],
+)
 async def test_a_child_that_cannot_be_started_fails_the_job_and_says_why(
-    processes: Queue, space: Namespace, monkeypatch: pytest.MonkeyPatch
+    processes: Queue, space: Namespace, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    monkeypatch.setattr(sys, "executable", program)
     job = await processes.enqueue(process_jobs.add, 1, 2, retry=Retry(max=1))
     await burst(processes)
 
-    assert "/no/such/python" in await last_line(job)
+    assert reason in await last_line(job)
     assert (await record(job, space)).attempts == 1
