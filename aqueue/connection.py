@@ -21,8 +21,9 @@ from aqueue._core.codec import Codec
 from aqueue._core.names import check_integer
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, LARGEST_JOB_BYTES
 from aqueue._core.seal import Seal
-from aqueue._core.serializers import Serializer, check_serializer
+from aqueue._core.serializers import Serializer, check_serializer, runs_code
 from aqueue._core.signing import Keyring, SigningKey, check_keys
+from aqueue._core.trust import WAYS_TO_DECODE, check_trust, refusal
 from aqueue._redis.blocking import BlockingClient, is_blocking
 from aqueue._redis.client import Client
 from aqueue._redis.connector import Connector, connector_for
@@ -76,6 +77,8 @@ class SpaceOptions(TypedDict, total=False):
     serializer: Serializer | str | None
     #: Signs all that is written, and everything is verified before it is decoded; else AQUEUE_SIGNING_KEY.
     signing_key: SigningKey | Keyring | None
+    #: Everybody who can write to a Redis that is not local may run code here; else AQUEUE_TRUST_REDIS.
+    trust_redis: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Namespace:
     #: Whether it was left to the environment where it is, and how it is called.
     default_redis: bool = False
     default_name: bool = False
+    #: Whoever can write to this Redis may run code here: it is local, or we were told so.
+    is_trusted: bool = False
 
     @property
     def client(self) -> Client:
@@ -101,11 +106,14 @@ class Namespace:
         if _elsewhere is None:
             return self
         connector, keys = _elsewhere
-        space = replace(self, connector=connector) if self.default_redis else self
-        if not self.default_name:
-            return space
-        seal = replace(self.codec.seal, namespace=keys.namespace)
-        return replace(space, keys=keys, codec=replace(self.codec, seal=seal))
+        space = self
+        if self.default_redis:
+            codec = replace(self.codec, refusal="")
+            space = replace(self, connector=connector, codec=codec, is_trusted=True)
+        if self.default_name:
+            seal = replace(self.codec.seal, namespace=keys.namespace)
+            space = replace(space, keys=keys, codec=replace(space.codec, seal=seal))
+        return space
 
 
 def check_names(options: SpaceOptions) -> None:
@@ -150,9 +158,12 @@ def open_namespace(
         serializer = os.environ.get("AQUEUE_SERIALIZER") or None
     if signing_key is None:
         signing_key = os.environ.get("AQUEUE_SIGNING_KEY") or None
-    seal = Seal(namespace, check_keys(signing_key))
+    connector, seal = connector_for(chosen), Seal(namespace, check_keys(signing_key))
     codec = Codec(check_serializer(serializer), max_job_bytes, seal, allowed)
-    space = Namespace(connector_for(chosen), Keys(namespace), codec, default_redis, default_name)
+    is_trusted = check_trust(options.get("trust_redis")) or connector.source.is_local
+    if not is_trusted and seal.keys is None and runs_code(codec.serializer):
+        codec = replace(codec, refusal=refusal(connector.source.shown, WAYS_TO_DECODE))
+    space = Namespace(connector, Keys(namespace), codec, default_redis, default_name, is_trusted)
     return space.here()
 
 

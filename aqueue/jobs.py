@@ -270,8 +270,11 @@ class Job(JobView, Generic[R_co]):
             JobExpired: Its ttl passed before it was started.
             WaitTimeout: It has not ended in time; it may still end later.
             NoSuchJobError: There is no such job, or its result is not kept.
+            BadSignature: With a signing key: the result was not signed with it.
+            SettingsError: The result could not be decoded here; see `Queue`.
         """
         seconds = None if timeout is None else to_ms(timeout, "timeout", zero=True) / 1000
+        self._codec.check_trust()
         space = self._space
         if seconds == 0:
             [snapshot] = await space.client.read(lookups.snapshots(space.keys, [self.id]))

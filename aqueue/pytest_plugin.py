@@ -54,6 +54,7 @@ def aqueue_namespace(aqueue_url: str) -> Generator[str]:
     with own_namespace(aqueue_url) as name, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AQUEUE_URL", aqueue_url)
         patch.setenv("AQUEUE_NAMESPACE", name)
+        patch.setenv("AQUEUE_TRUST_REDIS", "1")  # a server for tests, wherever it is
         yield name
 
 

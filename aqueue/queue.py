@@ -65,6 +65,7 @@ class Queue(Enqueuing):
         """
         self.name: str = check_name(name, "queue")
         self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)
+        self._space.codec.check_trust()
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")
         self._executor = check_executor(executor)

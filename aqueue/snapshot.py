@@ -13,7 +13,7 @@ from aqueue._core.options import show_limit
 from aqueue._core.record import JobRecord
 from aqueue._core.status import JobStatus
 from aqueue._redis.lookups import Snapshot
-from aqueue.errors import BadSignature, JobInterrupted, PayloadError
+from aqueue.errors import BadSignature, JobInterrupted, PayloadError, SettingsError
 
 
 def _instant(ms: int | None) -> datetime | None:
@@ -103,7 +103,7 @@ class JobView:
             return self._record.description
         try:
             return describe_call(self.func_name, self.args, self.kwargs)
-        except (BadSignature, PayloadError):
+        except (BadSignature, PayloadError, SettingsError):
             return f"{self.func_name}(...)"
 
     @property

@@ -16,10 +16,13 @@ from aqueue._core.seal import Seal
 from aqueue._core.serializers import Serializer, serializer_name
 from aqueue.errors import PayloadError, SettingsError
 
+#: Larger blobs are not decoded, unless max_job_bytes is more: in memory they take many times as much.
+MAX_DECODED = 64 * 1_048_576
+
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How the jobs of a namespace are written and read: all that is decoded or imported goes through here."""
+    """How the jobs of a namespace are written and read: the door for all that is decoded or imported."""
 
     serializer: Serializer
     #: The largest job, in bytes; results and meta likewise.
@@ -27,6 +30,17 @@ class Codec:
     seal: Seal
     #: What may be imported; None: everything.
     allowed: Allowed | None = field(default=None, compare=False)
+    #: Why nothing may be encoded or decoded; "": it may.
+    refusal: str = field(default="", compare=False)
+
+    def check_trust(self) -> None:
+        """Tell early what encoding and decoding would tell.
+
+        Raises:
+            SettingsError: The Redis is not local, and whoever can write to it could run code here.
+        """
+        if self.refusal:
+            raise SettingsError(self.refusal)
 
     def find_function(self, path: str) -> Callable[..., Any]:
         """Import what the path names.
@@ -36,6 +50,7 @@ class Codec:
             SettingsError: It may not run here, is no import path, or names something that cannot be called.
             Exception: Whatever the module's own code raises while it is imported.
         """
+        self.check_trust()
         return find_function(path) if self.allowed is None else self.allowed.find(path)
 
     def encode_call(self, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -44,7 +59,7 @@ class Codec:
         Raises:
             PayloadError: They cannot be encoded.
         """
-        return _encode(self.serializer, [list(args), dict(kwargs)], f"the arguments of {path}")
+        return self._encode([list(args), dict(kwargs)], f"the arguments of {path}")
 
     def decode_call(self, record: JobRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a job.
@@ -57,7 +72,7 @@ class Codec:
         self.seal.verified(record)
         if record.data is None:
             raise PayloadError(f"{what} are missing")
-        call = _decode(self.serializer, record.data, what)
+        call = self._decode(record.data, what)
         try:
             args, kwargs = call
             return tuple(args), dict(kwargs)
@@ -71,7 +86,7 @@ class Codec:
             PayloadError: It cannot be encoded, or is over the size limit.
         """
         what = f"the result of job {record.id!r}"
-        data = self._bounded(_encode(self.serializer, value, what), what)
+        data = self._bounded(self._encode(value, what), what)
         return self.seal.wrap(data, "result", record.id, record.nonce)
 
     def decode_result(self, record: JobRecord, data: bytes) -> Any:
@@ -83,7 +98,7 @@ class Codec:
         """
         what = f"the result of job {record.id!r}"
         data = self.seal.unwrap(data, what, "result", record.id, record.nonce)
-        return _decode(self.serializer, data, what)
+        return self._decode(data, what)
 
     def encode_meta(self, job_id: str, path: str, meta: Mapping[str, Any]) -> bytes:
         """The meta of a job of the function at `path`.
@@ -95,7 +110,7 @@ class Codec:
         if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SettingsError(f"meta must be a dictionary, not {type(meta).__name__}")
         what = f"the meta of {path}"
-        data = self._bounded(_encode(self.serializer, dict(meta), what), what)
+        data = self._bounded(self._encode(dict(meta), what), what)
         return self.seal.wrap(data, "meta", job_id)
 
     def decode_meta(self, record: JobRecord) -> dict[str, Any]:
@@ -108,7 +123,7 @@ class Codec:
         if record.meta is None:
             return {}
         what = f"the meta of job {record.id!r}"
-        meta = _decode(self.serializer, self.seal.unwrap(record.meta, what, "meta", record.id), what)
+        meta = self._decode(self.seal.unwrap(record.meta, what, "meta", record.id), what)
         try:
             return dict(meta)
         except Exception as error:
@@ -119,30 +134,36 @@ class Codec:
             raise PayloadError(f"{what} has {len(data):,} bytes, more than the {self.max_bytes:,} allowed")
         return data
 
+    def _encode(self, value: Any, what: str) -> bytes:
+        """Encode a value; `what` is named in the error."""
+        self.check_trust()
+        try:
+            data = self.serializer.dumps(value)
+        except Exception as error:
+            raise PayloadError(
+                f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}"
+            ) from error
+        if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PayloadError(
+                f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, "
+                "not bytes"
+            )
+        return data
 
-def _encode(serializer: Serializer, value: Any, what: str) -> bytes:
-    """Encode a value; `what` is named in the error."""
-    try:
-        data = serializer.dumps(value)
-    except Exception as error:
-        raise PayloadError(f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}") from error
-    if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise PayloadError(
-            f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, not bytes"
-        )
-    return data
-
-
-def _decode(serializer: Serializer, data: bytes, what: str) -> Any:
-    """Decode a blob; `what` is named in the error."""
-    try:
-        return serializer.loads(data)
-    except Exception as error:
-        raise PayloadError(
-            f"{what} cannot be decoded: {type(error).__name__}: {_message(error)} (this program has the "
-            f"{serializer_name(serializer)} serializer; give producers and workers the same: serializer= "
-            "or AQUEUE_SERIALIZER)"
-        ) from error
+    def _decode(self, data: bytes, what: str) -> Any:
+        """Decode a blob; `what` is named in the error."""
+        self.check_trust()
+        most = max(self.max_bytes, MAX_DECODED)
+        if len(data) > most:
+            raise PayloadError(f"{what} has {len(data):,} bytes, more than the {most:,} of max_job_bytes")
+        try:
+            return self.serializer.loads(data)
+        except Exception as error:
+            raise PayloadError(
+                f"{what} cannot be decoded: {type(error).__name__}: {_message(error)} (this program has the "
+                f"{serializer_name(self.serializer)} serializer; give producers and workers the same: "
+                "serializer= or AQUEUE_SERIALIZER)"
+            ) from error
 
 
 def _message(error: BaseException) -> str:

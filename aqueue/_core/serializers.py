@@ -37,8 +37,28 @@ class PickleSerializer:
 
 
 PICKLE = PickleSerializer()
-JSON = JsonSerializer()
+JSON: JsonSerializer = JsonSerializer()
 _NAMED: dict[str, Serializer] = {"pickle": PICKLE, "json": JSON}
+
+
+class OpaqueSerializer:
+    """For programs that count, list and move jobs: whatever they find, they never decode it."""
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Refuse."""
+        raise TypeError("this program makes no jobs")
+
+    def loads(self, data: bytes, /) -> Any:
+        """Refuse."""
+        raise TypeError("this program decodes nothing")
+
+
+OPAQUE: OpaqueSerializer = OpaqueSerializer()
+
+
+def runs_code(serializer: Serializer) -> bool:
+    """Whether decoding may run what the data says; of others, whoever gives them knows."""
+    return isinstance(serializer, PickleSerializer) or serializer is pickle
 
 
 def check_serializer(given: Serializer | str | None) -> Serializer:

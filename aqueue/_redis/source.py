@@ -8,6 +8,7 @@ repeat) and no socket timeout (every call has a deadline of ours instead).
 from __future__ import annotations
 
 import functools
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,17 @@ class Source:
     shown: str
     #: Starts the server and gives the path of its socket, where the server is ours to start. Blocks.
     start: Callable[[], str] | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it, by what it is called: names are not looked up."""
+        if self.start is not None or self.kind == "UnixDomainSocketConnection":
+            return True
+        host = str(self.options.get("host", "localhost")).lower()
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     def async_connection(self, path: str | None = None) -> async_connections.AbstractConnection:
         """A connection for the running loop, not yet connected; `path` is what `start` gave."""

@@ -72,6 +72,9 @@ def worker(
     path: given.Paths = None,
     lifespan: given.Lifespan = None,
     middleware: given.Middleware = None,
+    allow: given.Allow = None,
+    serializer: given.SerializerName = None,
+    trust_redis: given.TrustRedis = False,
     verbose: given.Verbose = False,
     quiet: given.Quiet = False,
 ) -> None:
@@ -86,18 +89,23 @@ def worker(
     one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
     """
     from aqueue.cli import worker as command
-    from aqueue.cli.retyping import typed_again
-    from aqueue.cli.supervisor import supervise
 
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, executor=executor, max_children=max_children, max_zombies=max_zombies,
         on_unsure=on_unsure, max_stall=max_stall, max_rss=max_rss, max_jobs=max_jobs,
-        max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan,
-        middleware=middleware or [], verbose=verbose, quiet=quiet,
+        max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan, middleware=middleware or [],
+        allow=allow or None, serializer=serializer, trust_redis=trust_redis, verbose=verbose, quiet=quiet,
     )  # fmt: skip
-    if processes is None:
-        finish(command.work(options))
+    if processes is not None:
+        _supervise(context, options, processes)
+    finish(command.work(options))
+
+
+def _supervise(context: typer.Context, options: given.WorkerOptions, processes: int) -> NoReturn:
+    from aqueue.cli.retyping import typed_again
+    from aqueue.cli.supervisor import supervise
+
     arguments, environment = typed_again(context, without=("processes", "name"))
     finish(supervise(options, processes, arguments, environment))
 

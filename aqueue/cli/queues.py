@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from aqueue._core.names import check_name, is_name
+from aqueue._core.serializers import OPAQUE
 from aqueue.cli.ending import FAILED, OK, complain
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
@@ -84,4 +85,4 @@ def _checked(names: Sequence[str]) -> list[str]:
 
 
 def _queue(name: str, target: Target) -> Queue:
-    return Queue(name, target.url, namespace=target.namespace)
+    return Queue(name, target.url, namespace=target.namespace, serializer=OPAQUE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aqueue._core.serializers import OPAQUE
 from aqueue.cli.ids import REQUEUE, Report, handle
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
@@ -43,14 +44,16 @@ async def _requeue_all(options: RequeueOptions) -> Report:
     if options.queue is None:
         failed = get_failed_queue(target.url, namespace=target.namespace)
     else:
-        failed = Queue(options.queue, target.url, namespace=target.namespace).failed_job_registry
+        failed = Queue(
+            options.queue, target.url, namespace=target.namespace, serializer=OPAQUE
+        ).failed_job_registry
     with progress(REQUEUE.title, await failed.count()) as advance:
         return Report(REQUEUE, {"ok": await failed.requeue_all(progress=advance)})
 
 
 async def _requeue_ids(options: RequeueOptions) -> Report:
     target = options.target
-    queue = Queue(options.queue or "default", target.url, namespace=target.namespace)
+    queue = Queue(options.queue or "default", target.url, namespace=target.namespace, serializer=OPAQUE)
 
     async def act(batch: Sequence[str]) -> Mapping[str, str]:
         found = await Job.fetch_many(batch, target.url, namespace=target.namespace)

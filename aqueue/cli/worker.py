@@ -91,6 +91,9 @@ def make_worker(options: WorkerOptions) -> Worker:
         max_stall=options.max_stall,
         max_rss=options.max_rss,
         namespace=options.target.namespace,
+        allow=options.allow,
+        serializer=options.serializer,
+        trust_redis=options.trust_redis or None,
         lifespan=None if options.lifespan is None else import_object(options.lifespan, "--lifespan"),
         middleware=[import_object(name, "--middleware") for name in options.middleware],
     )

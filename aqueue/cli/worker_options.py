@@ -65,6 +65,21 @@ Middleware: TypeAlias = Annotated[
     list[str] | None,
     Option(metavar="MODULE:NAME", help="Around each job; may be repeated, the first is the outermost."),
 ]
+Allow: TypeAlias = Annotated[
+    list[str] | None,
+    Option(metavar="MODULE", help="Run only functions that MODULE defines, and decorated ones; repeatable."),
+]
+SerializerName: TypeAlias = Annotated[
+    str | None,
+    Option(
+        envvar="AQUEUE_SERIALIZER",
+        metavar="NAME",
+        help="pickle, json or MODULE:NAME, as the producers have it. Default: pickle.",
+    ),
+]
+TrustRedis: TypeAlias = Annotated[
+    bool, Option("--trust-redis", help="Run whatever is found on a Redis that is not on this machine.")
+]
 Verbose: TypeAlias = Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")]
 Quiet: TypeAlias = Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")]
 
@@ -98,5 +113,8 @@ class WorkerOptions:
     paths: Sequence[str]
     lifespan: str | None
     middleware: Sequence[str]
+    allow: Sequence[str] | None
+    serializer: str | None
+    trust_redis: bool
     verbose: bool
     quiet: bool

@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 from aqueue._core.clock import Duration
 from aqueue._core.names import check_name
 from aqueue._core.options import Executor
+from aqueue._core.trust import WAYS_TO_RUN, refusal
 from aqueue.connection import Connection, Namespace, SpaceOptions, check_names, open_namespace
 from aqueue.errors import SettingsError
 from aqueue.middleware import JobMiddleware
@@ -302,8 +303,21 @@ def _space(
     """Where the worker works: as it is told, else as its first Queue.
 
     Raises:
-        SettingsError: Its queues do not lie together.
+        SettingsError: Its queues do not lie together, or its Redis is not to be trusted.
     """
+    space = _open(listed, connection, allow, options)
+    space.codec.check_trust()
+    if not (space.is_trusted or space.codec.seal.keys or space.codec.allowed):
+        raise SettingsError(refusal(space.connector.source.shown, WAYS_TO_RUN))
+    return space
+
+
+def _open(
+    listed: list[Queue | str],
+    connection: Connection | None,
+    allow: Iterable[str] | str | None,
+    options: SpaceOptions,
+) -> Namespace:
     check_names(options)
     spaces = [queue.space for queue in listed if isinstance(queue, Queue)]
     if not spaces:
@@ -323,4 +337,5 @@ def _space(
         namespace=namespace or first.keys.namespace,
         serializer=options.get("serializer") or first.codec.serializer,
         signing_key=given if (given := options.get("signing_key")) is not None else first.codec.seal.keys,
+        trust_redis=options.get("trust_redis") or (True if connection is None and first.is_trusted else None),
     )

@@ -183,16 +183,18 @@ async def test_without_a_connection_the_pushed_one_counts_then_the_environment_t
 
     monkeypatch.delenv("AQUEUE_URL")
     assert shown() == "redis://localhost:6379/0"
-    monkeypatch.setenv("AQUEUE_URL", "redis://environment:1/1")
-    assert shown() == "redis://environment:1/1"
-    push_connection("redis://pushed:2/2")
-    with use_connection("redis://used:3/3"):
-        assert shown() == "redis://used:3/3"
-        assert Job.create(jobs.nothing)._space.connector.source.shown == "redis://used:3/3"
-        assert Queue(connection="redis://given:4/4").space.connector.source.shown == "redis://given:4/4"
-    assert shown() == "redis://pushed:2/2"
-    assert pop_connection() == "redis://pushed:2/2"
-    assert shown() == "redis://environment:1/1"
+    monkeypatch.setenv("AQUEUE_URL", "redis://127.0.0.1:1/1")
+    assert shown() == "redis://127.0.0.1:1/1"
+    push_connection("redis://127.0.0.2:2/2")
+    with use_connection("redis://127.0.0.3:3/3"):
+        assert shown() == "redis://127.0.0.3:3/3"
+        assert Job.create(jobs.nothing)._space.connector.source.shown == "redis://127.0.0.3:3/3"
+        assert (
+            Queue(connection="redis://127.0.0.4:4/4").space.connector.source.shown == "redis://127.0.0.4:4/4"
+        )
+    assert shown() == "redis://127.0.0.2:2/2"
+    assert pop_connection() == "redis://127.0.0.2:2/2"
+    assert shown() == "redis://127.0.0.1:1/1"
     monkeypatch.setenv("AQUEUE_URL", "")
     assert shown() == "redis://localhost:6379/0"
 
@@ -202,11 +204,11 @@ async def test_a_pushed_connection_holds_for_the_tasks_of_its_context_only(url: 
         return Queue().space.connector.source.shown
 
     async def push_and_show() -> str:
-        push_connection("redis://task:5/5")
+        push_connection("redis://127.0.0.5:5/5")
         return await shown()
 
-    assert await asyncio.create_task(push_and_show()) == "redis://task:5/5"
-    assert await shown() != "redis://task:5/5"
+    assert await asyncio.create_task(push_and_show()) == "redis://127.0.0.5:5/5"
+    assert await shown() != "redis://127.0.0.5:5/5"
 
 
 async def test_a_created_job_belongs_to_the_namespace_of_the_environment(

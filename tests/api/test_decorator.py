@@ -126,7 +126,10 @@ async def test_a_job_finds_its_decorated_function(queue: Queue) -> None:
         ({"queue": "mail", "tll": 5}, "unknown option tll"),
         ({"queue": "mail", "job_id": "a"}, "one id"),
         ({"queue": "mail", "connection": "http://x"}, "http"),
-        ({"queue": Queue("mail", "redis://x"), "connection": "redis://y"}, "leave connection= out"),
+        (
+            {"queue": Queue("mail", "redis://127.0.0.1:1"), "connection": "redis://127.0.0.1:2"},
+            "leave connection= out",
+        ),
     ],
 )
 def test_bad_settings_are_named_where_the_decorator_stands(options: Any, message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aqueue._core import codec as codec_module
 from aqueue._core.codec import Codec
 from aqueue._core.record import JobRecord
 from aqueue._core.seal import Seal
@@ -111,3 +112,17 @@ def test_a_serializer_is_an_object_a_class_or_a_name() -> None:
 def test_what_is_no_serializer_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError, match="serializer="):
         check_serializer(given)
+
+
+def test_what_is_too_large_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_module, "MAX_DECODED", 2_000)
+    data = PICKLE.dumps("x" * 2_000)
+    said = r"has 2,0\d\d bytes, more than the 2,000 of max_job_bytes"
+    with pytest.raises(PayloadError, match=said):
+        CODEC.decode_result(record(), data)
+    with pytest.raises(PayloadError, match=said):
+        CODEC.decode_meta(record(meta=data))
+    with pytest.raises(PayloadError, match=said):
+        CODEC.decode_call(record(data=data))
+
+    assert Codec(PICKLE, 3_000, UNSIGNED).decode_result(record(), data) == "x" * 2_000

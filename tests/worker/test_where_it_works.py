@@ -23,7 +23,7 @@ class Other:
 
 
 def test_what_is_not_given_comes_from_the_first_queue() -> None:
-    queue = Queue("x", "redis://otherhost:7777/3", namespace="ns")
+    queue = Queue("x", "redis://127.0.0.2:7777/3", namespace="ns")
     serializer = Other()
 
     with_serializer = Worker([queue, "y"], serializer=serializer).space
@@ -34,10 +34,12 @@ def test_what_is_not_given_comes_from_the_first_queue() -> None:
     assert with_namespace.keys.namespace == "mine"
 
 
-@pytest.mark.parametrize("other", [Queue("b", "redis://b:1"), Queue("b", "redis://a:1", namespace="other")])
+@pytest.mark.parametrize(
+    "other", [Queue("b", "redis://127.0.0.2:1"), Queue("b", "redis://127.0.0.1:1", namespace="other")]
+)
 def test_queues_that_do_not_lie_together_are_refused(other: Queue) -> None:
     with pytest.raises(SettingsError, match="one Redis and one namespace"):
-        Worker([Queue("a", "redis://a:1"), other])
+        Worker([Queue("a", "redis://127.0.0.1:1"), other])
 
 
 async def test_closing_another_queue_leaves_a_worker_of_the_loop_its_commands(queue: Queue, url: str) -> None:
