@@ -12,7 +12,7 @@ import typer
 from aqueue.cli.text import first_line
 from aqueue.connection import ServerError
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
-from aqueue.worker.watchdog import RESTART as RESTART
+from aqueue.worker import RESTART as RESTART
 
 OK = 0
 FAILED = 1

@@ -17,14 +17,12 @@ from collections.abc import Callable
 
 from aqueue._core.options import UNLIMITED
 from aqueue.current import current_job
+from aqueue.worker import RESTART
 from aqueue.worker.running import Running
 from aqueue.worker.settings import WorkerSettings
 from aqueue.worker.stack import Stack, stack_of
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
-
-#: Exit code: the process cannot go on as it is, start another one in its place.
-RESTART = 75
 
 #: Seconds between two looks at the loop.
 LOOK = 1.0
