@@ -30,14 +30,16 @@ async def wait_until(
 
 async def age(space: Namespace, *, seconds: float, queues: tuple[str, ...] = ("default",)) -> None:
     """Let so much time pass for the leases, due times, ttls and removal times of these queues."""
-    client = space.client
-    for queue in queues:
-        for registry in ("started", "scheduled", "expiring", "finished", "failed", "canceled", "expired"):
-            key = space.keys.registry(registry, queue)
-            page = operations.Lookup([("ZRANGE", key, 0, -1)], lambda replies: replies[0])
-            for member in await client.read(page):
-                command = ("ZINCRBY", key, -int(seconds * 1000), member)
-                await client.read(operations.Lookup([command], lambda replies: None))
+    registries = ("started", "scheduled", "expiring", "finished", "failed", "canceled", "expired")
+    names = [space.keys.registry(registry, queue) for queue in queues for registry in registries]
+    pages: list[list[bytes]] = await space.client.read(
+        operations.Lookup([("ZRANGE", name, 0, -1) for name in names], lambda replies: replies)
+    )
+    by = -int(seconds * 1000)
+    commands = [
+        ("ZINCRBY", name, by, member) for name, page in zip(names, pages, strict=True) for member in page
+    ]
+    await space.client.read(operations.Lookup(commands, lambda replies: None))
 
 
 async def claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -249,23 +249,34 @@ class Stage:
             skip: Patterns of names to leave out, without the prefix.
         """
         prefix: str = self.keys.prefix
-        found: dict[str, tuple[str, Any, bool]] = {}
-        for raw in sorted(self.db.scan_iter(match=prefix + "*", count=1000)):
-            name = raw.decode().removeprefix(prefix)
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in skip):
-                kind = self.db.type(raw).decode()
-                found[name] = (kind, self._value(raw, kind), self.db.pttl(raw) >= 0)
-        return found
+        names = [
+            raw.decode().removeprefix(prefix) for raw in self.db.scan_iter(match=prefix + "*", count=1000)
+        ]
+        names = sorted(name for name in names if not any(fnmatch.fnmatchcase(name, only) for only in skip))
+        looks = self.db.pipeline(transaction=False)
+        for name in names:
+            looks.type(prefix + name)
+            looks.pttl(prefix + name)
+        seen = looks.execute()
+        kinds = [kind.decode() for kind in seen[::2]]
+        values = self.db.pipeline(transaction=False)
+        for name, kind in zip(names, kinds, strict=True):
+            _read(values, prefix + name, kind)
+        raw: list[Any] = values.execute()
+        held = [sorted(cast(set[bytes], value)) if isinstance(value, set) else value for value in raw]
+        lives = [left >= 0 for left in seen[1::2]]
+        return dict(zip(names, zip(kinds, held, lives, strict=True), strict=True))
 
-    def _value(self, key: bytes, kind: str) -> Any:
-        match kind:
-            case "string":
-                return self.db.get(key)
-            case "hash":
-                return self.db.hgetall(key)
-            case "zset":
-                return self.db.zrange(key, 0, -1, withscores=True)
-            case "list":
-                return self.db.lrange(key, 0, -1)
-            case _:
-                return sorted(self.db.smembers(key))
+
+def _read(client: Any, key: str, kind: str) -> None:
+    match kind:
+        case "string":
+            client.get(key)
+        case "hash":
+            client.hgetall(key)
+        case "zset":
+            client.zrange(key, 0, -1, withscores=True)
+        case "list":
+            client.lrange(key, 0, -1)
+        case _:
+            client.smembers(key)
