@@ -66,7 +66,7 @@ class Model(World):
                 "incarnation": str(int(old.get("incarnation", 0)) + again),
                 "fence": old.get("fence", "0"),
             }
-            self.filed.pop(new.id, None)
+            self._unfile(new.id)
             self._forget(new.id)
         self.jobs[new.id] = job
         if word == "created":

@@ -27,6 +27,7 @@ async def test_canceling_a_job_that_has_not_begun_takes_effect_at_once(
     assert 2 * DAY - 5000 < stage.ttl(stage.keys.job("a")) <= 2 * DAY
     assert stage.score("expiring", "a") is None
     assert (stage.meta("canceled"), stage.job("a").ended_at is not None) == ("1", True)
+    assert stage.job("a").exc_info is None
 
 
 @waiting_or_created

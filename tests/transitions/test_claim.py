@@ -169,6 +169,14 @@ async def test_a_claim_tells_when_the_next_scheduled_job_of_any_queue_is_due(sta
         assert 55_000 < next_ms <= 60_000
 
 
+async def test_more_due_jobs_than_one_claim_promotes_are_due_at_once(stage: Stage) -> None:
+    await stage.enqueue(*(new_job(f"j{n}", delay=1000) for n in range(100)))
+    await stage.add("last", delay=2000)
+    await stage.age(5)
+
+    assert (await support.claim(stage.space, "default", limit=1)).next_ms == 0
+
+
 async def test_a_claim_that_leaves_jobs_says_so_and_wakes_another_worker(stage: Stage) -> None:
     await stage.add("a", "b")
     stage.drain()
@@ -186,6 +194,14 @@ async def test_jobs_left_in_a_second_queue_wake_a_worker_too(stage: Stage) -> No
     await stage.claim("default", "other", limit=1)
 
     assert (stage.tokens(), stage.tokens("other")) == (0, 1)
+
+
+async def test_a_claim_without_free_slots_leaves_the_one_before_it_to_be_repeated(stage: Stage) -> None:
+    await stage.add("a")
+    (lease,) = await stage.claim(nonce="n1")
+    await stage.claim(nonce="n2", limit=0)
+
+    assert [again.token for again in await stage.claim(nonce="n1")] == [lease.token]
 
 
 async def test_each_execution_has_a_token_of_its_own(stage: Stage) -> None:

@@ -41,6 +41,7 @@ async def test_a_job_with_a_delay_is_scheduled_and_its_ttl_does_not_run_yet(stag
 
     assert stage.where("a") == ["scheduled"]
     assert HOUR - 5000 < stage.left("scheduled", "a") <= HOUR
+    assert stage.db.smembers(stage.keys.queues) == {b"default"}
     assert stage.score("expiring", "a") is None
     job = stage.job("a")
     assert job.enqueued_at is None

@@ -66,7 +66,8 @@ CALLS: dict[str, tuple[Call, str]] = {
     ),
     "cancel": (
         lambda stage, lease: operations.cancel(stage.keys, "saved", nonce="n"),
-        "job:saved canceled:default failed:default meta:default queues reply:n",
+        "job:saved queue:default scheduled:default deferred:default expiring:default canceled:default "
+        "failed:default meta:default queues reply:n",
     ),
     "quarantine": (
         lambda stage, lease: operations.cancel(stage.keys, "a", nonce="n", mode="quarantine"),
@@ -78,17 +79,21 @@ CALLS: dict[str, tuple[Call, str]] = {
     ),
     "requeue": (
         lambda stage, lease: operations.requeue(stage.keys, ["failed", "ended"], nonce="n"),
-        "job:failed job:ended queue:other expiring:other failed:default finished:other meta:other wake:other "
+        "job:failed job:ended queue:other expiring:other failed:default canceled:default expired:default "
+        "finished:other meta:other wake:other "
         "history:failed history:ended result:failed result:ended queues reply:n",
     ),
     "delete": (
-        lambda stage, lease: operations.delete(stage.keys, ["a", "failed", "ended"], nonce="n"),
-        "job:a job:failed job:ended queue:default expiring:default failed:default finished:other reply:n",
+        lambda stage, lease: operations.delete(
+            stage.keys, ["saved", "a", "failed", "ended"], nonce="n"
+        ),
+        "job:a job:failed job:ended queue:default scheduled:default deferred:default expiring:default "
+        "failed:default canceled:default expired:default finished:other reply:n",
     ),
     "prune": (
         lambda stage, lease: operations.prune(stage.keys, ["default", "other"]),
-        "expiring:default queue:default finished:other failed:other canceled:other expired:other meta:other "
-        "workers",
+        "expiring:default expiring:other queue:default finished:other failed:other canceled:other "
+        "expired:other meta:other workers",
     ),
     "amend": (lambda stage, lease: operations.amend(stage.keys, "a", b"meta"), "job:a"),
     "pause": (

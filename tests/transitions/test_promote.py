@@ -19,8 +19,9 @@ async def test_a_due_job_is_queued_and_wakes_a_worker(stage: Stage) -> None:
     assert stage.ttl(stage.keys.job("a")) == -1
 
 
-async def test_a_job_that_is_not_due_stays(stage: Stage) -> None:
+async def test_a_job_that_is_not_due_stays_and_wakes_nobody(stage: Stage) -> None:
     await stage.add("a", delay=HOUR)
+    stage.drain()
     before = stage.digest()
     await stage.promote()
 

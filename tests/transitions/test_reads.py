@@ -49,6 +49,15 @@ async def test_a_waiting_job_past_its_ttl_is_neither_counted_nor_listed(stage: S
     assert stage.ids("queue") == ["old1", "a", "old2", "b"]
 
 
+async def test_a_deadline_of_a_job_that_does_not_wait_counts_for_nothing(stage: Stage) -> None:
+    """Damage: nothing of ours leaves one behind."""
+    stage.db.zadd(stage.keys.registry("expiring", "default"), {"stray": 1})
+    assert await _count(stage) == 0
+    await stage.add("a")
+
+    assert await _position(stage, "a") == 0
+
+
 async def test_positions_leave_out_what_is_past_its_ttl(stage: Stage) -> None:
     await stage.add("old1", ttl=1000)
     await stage.add("a")

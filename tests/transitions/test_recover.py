@@ -38,12 +38,14 @@ async def test_a_job_that_runs_again_forgets_the_execution_that_was_lost(stage: 
     assert stage.ttl(stage.keys.job("a")) == -1
 
 
-async def test_a_lease_that_has_not_passed_is_left_alone(stage: Stage) -> None:
+async def test_a_lease_that_has_not_passed_is_left_alone_and_nobody_is_woken(stage: Stage) -> None:
     lease = await stage.start("a")
+    stage.drain()
     await stage.age(29)
 
     assert (await stage.recover()).jobs == {}
     assert (stage.where("a"), stage.job("a").token) == (["started"], lease.token)
+    assert stage.tokens() == 0
 
 
 async def test_from_the_second_loss_on_a_job_comes_back_within_two_to_the_n_seconds(stage: Stage) -> None:

@@ -361,6 +361,14 @@ async def test_a_recover_repeated_after_the_job_was_claimed_again_leaves_it_alon
     assert stage.job("a").token == lease.token
 
 
+async def test_a_request_repeated_after_the_job_has_ended_gets_its_first_answer(stage: Stage) -> None:
+    lease = await stage.start("a")
+    assert await stage.cancel("a", nonce="n1") == "started"
+    await stage.settle(lease, Finished(None))
+
+    assert await stage.cancel("a", nonce="n1") == "started"
+
+
 LATER: list[tuple[str, Callable[[Stage], Awaitable[Any]]]] = [
     ("requeue", lambda stage: stage.requeue("a", nonce="n1")),
     ("delete", lambda stage: stage.delete("a", nonce="n1")),

@@ -119,6 +119,12 @@ class World:
         job["status"] = "queued"
         self._file(job_id, "queue", job["queue"], place or new)
 
+    def _unfile(self, job_id: str) -> None:
+        """An ended job leaves the registry of its status, and a tombstone what was left over there."""
+        job = self.jobs[job_id]
+        self.filed.pop(job_id, None)
+        self.leftover.pop((REGISTRY_OF.get(JobStatus(job["status"]), ""), job["queue"], job_id), None)
+
     def _schedule(self, job_id: str, delay: float) -> None:
         self.jobs[job_id]["status"] = "scheduled"
         self._file(job_id, "scheduled", self.jobs[job_id]["queue"], self.now + delay)

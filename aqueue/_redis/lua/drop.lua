@@ -6,7 +6,6 @@ local queues_key = KEYS[1] -- set   queue names
 local prefix     = ARGV[1] -- str   of all keys
 local queue      = ARGV[2] -- str   the queue's name
 
-redis.call("SCARD", queues_key)
 for _, registry in ipairs({ "queue", "scheduled", "deferred", "started", "finished", "failed", "canceled", "expired" }) do
   if redis.call("ZCARD", prefix .. registry .. ":" .. queue) > 0 then
     return { "in_use" }

@@ -34,17 +34,17 @@ local is_rung = redis.call("LLEN", wake_key) > 0
 local i = 4
 while i <= #ARGV do
   local id, nonce, mode = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "nonce", "queue", "incarnation", "fence", "gone")
+  local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "nonce", "queue", "incarnation", "fence")
   local word
-  if h[1] and h[2] == nonce then
+  if h[2] == nonce then
     word = h[1]
   elseif seen[id] then
     word = seen[id].nonce == nonce and seen[id].word or "duplicate " .. seen[id].word
-  elseif h[1] and LIVE[h[1]] then
+  elseif LIVE[h[1]] then
     word = "duplicate " .. h[1]
   else
     word = mode == "save" and "created" or tonumber(ARGV[i + 4]) > 0 and "scheduled" or "queued"
-    if h[1] and REGISTRY[h[1]] and not h[6] then
+    if REGISTRY[h[1]] then
       redis.call("ZSCORE", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
     accepted[#accepted + 1] = { at = i, word = word, h = h }
@@ -77,7 +77,7 @@ for _, job in ipairs(accepted) do
   local fields = { "status", job.word, "nonce", ARGV[at + 1], "queue", queue }
   if h[1] then
     redis.call("UNLINK", job_key, prefix .. "result:" .. id, prefix .. "history:" .. id)
-    if REGISTRY[h[1]] and not h[6] then
+    if REGISTRY[h[1]] then
       redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
     fields[7], fields[8] = "incarnation", whole((tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1))

@@ -52,6 +52,6 @@ redis.call("HSET", worker_key, unpack(record))
 redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))
 redis.call("ZADD", workers_key, whole(now + lease_ms * 4), worker_id)
 for queue, pairs_of in pairs(deadlines) do
-  redis.call("ZADD", prefix .. "started:" .. queue, "XX", unpack(pairs_of))
+  redis.call("ZADD", prefix .. "started:" .. queue, unpack(pairs_of))
 end
 return { lost, asked }

@@ -13,7 +13,6 @@ local paused     = ARGV[2] -- str   "1" or ""
 
 local tokens = redis.call("LLEN", wake_key)
 redis.call("ZCARD", queue_key)
-redis.call("HLEN", meta_key)
 redis.call("SCARD", queues_key)
 if paused == "1" then
   redis.call("HSET", meta_key, "paused", "1")

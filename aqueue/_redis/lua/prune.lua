@@ -30,7 +30,7 @@ end
 local pruned, expired = 0, 0
 
 local function overdue(key)
-  return redis.call("ZRANGEBYSCORE", key, "-inf", whole(now), "LIMIT", 0, math.max(0, limit - pruned - expired))
+  return redis.call("ZRANGEBYSCORE", key, "-inf", whole(now), "LIMIT", 0, limit - pruned - expired)
 end
 
 local function prune(registry, queue)

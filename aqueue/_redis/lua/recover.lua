@@ -49,7 +49,7 @@ local function pull_back(queue)
     local holder = prefix .. "worker:" .. (string.match(token, "^[^:]*") or "")
     local length = tonumber(facts(holder, "lease")[1] or lease_ms)
     if tonumber(ahead[i + 1]) > now + length * 2 then
-      redis.call("ZADD", started_key, "XX", whole(now + length), ahead[i])
+      redis.call("ZADD", started_key, whole(now + length), ahead[i])
     end
   end
 end

@@ -31,7 +31,7 @@ local jobs = {}
 for i = 4, #ARGV, 7 do
   local h = facts(prefix .. "job:" .. ARGV[i], unpack(FIELDS))
   jobs[#jobs + 1] = h
-  if h[1] == "started" and h[4] then
+  if h[1] == "started" then
     typed(h[4], "queue", "started", "scheduled", "finished", "failed", "canceled")
     if ARGV[i + 2] == "retry" then
       redis.call("LLEN", prefix .. "history:" .. ARGV[i])
@@ -105,7 +105,7 @@ for n, h in ipairs(jobs) do
   local i = 4 + (n - 1) * 7
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if h[1] ~= "started" or h[2] ~= token then
-    words[n] = h[1] and h[1] ~= "started" and h[2] == token and word(kind, h[1]) or h[3] == token and "ok" or "lost"
+    words[n] = h[2] == token and word(kind, h[1]) or h[3] == token and "ok" or "lost"
   else
     if not done[id] then
       done[id] = ENDED_AS[LOSING[kind] and h[5] or kind] or kind
