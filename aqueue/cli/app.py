@@ -130,6 +130,8 @@ def enqueue(
     in_: new.In = None,
     at: new.At = None,
     executor: new.Executor = None,
+    serializer: new.SerializerName = None,
+    trust_redis: new.TrustRedis = False,
     wait: new.Wait = False,
     path: new.Paths = None,
     depends_on: new.DependsOn = None,
@@ -151,7 +153,8 @@ def enqueue(
     options = new.EnqueueOptions(
         function=function, arguments=arguments or [], target=Target(url, namespace), queue=queue,
         job_id=job_id, job=job, retry_max=retry_max, retry_intervals=retry_interval or [], delay=in_, when=at,
-        wait=wait, paths=path or [], depends_on=depends_on or [], as_json=as_json,
+        serializer=serializer, trust_redis=trust_redis, wait=wait, paths=path or [],
+        depends_on=depends_on or [], as_json=as_json,
     )  # fmt: skip
     finish(command.enqueue(options))
 

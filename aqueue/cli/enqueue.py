@@ -77,7 +77,14 @@ def _prepare(options: EnqueueOptions) -> Send:
     args, kwargs = parse_arguments(options.arguments)
     if options.job_id is not None:
         check_job_id(options.job_id)
-    queue = Queue(options.queue, options.target.url, namespace=options.target.namespace)
+    queue = Queue(
+        options.queue,
+        options.target.url,
+        namespace=options.target.namespace,
+        serializer=options.serializer,
+        trust_redis=options.trust_redis or None,
+    )
+    queue.space.codec.check_trust()
     bound = queue.options(**options.job, job_id=options.job_id, retry=_retry(options))
     if options.delay is not None and options.when is not None:
         raise SettingsError("give --in or --at, not both")

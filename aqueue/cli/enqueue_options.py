@@ -64,6 +64,17 @@ Paths: TypeAlias = Annotated[
     list[str] | None,
     Option("--path", "-P", metavar="FOLDER", help="Look for the function here first, and import it to see."),
 ]
+SerializerName: TypeAlias = Annotated[
+    str | None,
+    Option(
+        envvar="AQUEUE_SERIALIZER",
+        metavar="NAME",
+        help="pickle, json or MODULE:NAME, as the workers have it. Default: pickle.",
+    ),
+]
+TrustRedis: TypeAlias = Annotated[
+    bool, Option("--trust-redis", help="Use a Redis that is not on this machine without a signing key.")
+]
 DependsOn: TypeAlias = Annotated[list[str] | None, Option("--depends-on", hidden=True)]
 
 
@@ -82,6 +93,8 @@ class EnqueueOptions:
     retry_intervals: Sequence[str]
     delay: str | None
     when: str | None
+    serializer: str | None
+    trust_redis: bool
     wait: bool
     paths: Sequence[str]
     depends_on: Sequence[str]

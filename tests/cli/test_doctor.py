@@ -16,6 +16,7 @@ from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup
 from aqueue.cli.doctor.finding import Finding
 from aqueue.cli.doctor.server import judge_server
+from aqueue.cli.doctor.trust import judge_trust
 from aqueue.connection import Namespace, open_namespace
 from aqueue.health import ServerFacts, Unknown, server_facts
 from tests.cli.conftest import Invoke, Open
@@ -102,7 +103,8 @@ def test_a_healthy_place_has_no_problems(durable: Server, namespace: str, visit:
 
     assert levels(found) == {}
     assert found.keys() == {
-        "latency", "version", "role", "persistence", "memory", "clock", "permissions", "workers", "queues",
+        "latency", "version", "role", "persistence", "memory", "clock", "permissions", "trust", "workers",
+        "queues",
     }  # fmt: skip
     assert found["version"]["seen"].startswith("Valkey ")
     assert found["permissions"]["seen"].startswith("user default may do all")
@@ -377,6 +379,31 @@ def test_what_else_a_server_can_say(facts: ServerFacts) -> None:
     assert judged(with_info(hidden, aof_enabled="0"), "persistence").level == "problem"
     nobody = replace(facts, user=Unknown("no"), denied=["GET"])
     assert judged(nobody, "permissions").change.startswith("ACL SETUSER USER +get; see")
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "level", "seen"),
+    [
+        ("redis://localhost", {}, "ok", "on this machine"),
+        ("redis://redis.example.com", {}, "problem", "pickled data, and no signing key"),
+        ("redis://redis.example.com", {"AQUEUE_TRUST_REDIS": "1"}, "advice", "trusted without a signing key"),
+        ("redis://redis.example.com", {"AQUEUE_SIGNING_KEY": "k" * 32}, "ok", "is signed"),
+        ("redis://redis.example.com", {"AQUEUE_SERIALIZER": "json"}, "ok", "workers need --allow"),
+    ],
+)
+def test_who_could_run_code(
+    url: str, settings: dict[str, str], level: str, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AQUEUE_TRUST_REDIS", "AQUEUE_SIGNING_KEY", "AQUEUE_SERIALIZER"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    found = judge_trust(open_namespace(url))
+
+    assert (found.level, found.check) == (level, "trust")
+    assert seen in found.seen
+    assert ("AQUEUE_SIGNING_KEY" in found.change) == (level != "ok")
 
 
 def test_an_unreachable_redis_is_exit_4_and_refused_credentials_78(server: Server, invoke: Invoke) -> None:

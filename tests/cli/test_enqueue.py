@@ -212,6 +212,27 @@ def test_wrong_usage_is_exit_2_before_redis_is_asked(args: list[str], message: s
     assert message in result.stderr
 
 
+def test_a_serializer_is_named(url: str, invoke: Invoke) -> None:
+    invoke("enqueue", "m.f", "%(1,)", "--serializer", "json", "--job-id", "mine")
+
+    job = asyncio.run(Job.fetch("mine", serializer="json"))
+    assert job.args == ((1,),)
+    assert invoke("enqueue", "m.f", "--serializer", "morse").exit_code == 2
+
+
+def test_a_redis_that_is_not_local_needs_a_key_or_trust(
+    monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    monkeypatch.delenv("AQUEUE_TRUST_REDIS", raising=False)
+    far = ("-u", "redis://redis.invalid")
+    result = invoke("enqueue", "m.f", *far)
+
+    assert result.exit_code == 2
+    assert "AQUEUE_SIGNING_KEY" in result.stderr
+    assert invoke("enqueue", "m.f", *far, "--trust-redis").exit_code == 4
+    assert invoke("enqueue", "m.f", *far, "--serializer", "json").exit_code == 4
+
+
 def test_an_id_that_is_taken_is_exit_1(queue: Queue, invoke: Invoke) -> None:
     invoke("enqueue", "m.f", "--job-id", "mine")
     make_failed(Queue("other"), "ended")

@@ -7,6 +7,7 @@ import dataclasses
 from aqueue.cli.doctor.finding import Finding, Level
 from aqueue.cli.doctor.namespace import judge_namespace
 from aqueue.cli.doctor.server import judge_server
+from aqueue.cli.doctor.trust import judge_trust
 from aqueue.cli.ending import FAILED, OK
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
@@ -25,7 +26,11 @@ async def visit(target: Target, *, as_json: bool) -> int:
         await target.check()
         space = open_namespace(target.url, namespace=target.namespace)
         server = await server_facts(target.url, namespace=target.namespace)
-        findings = [*judge_server(server, space.keys.namespace), *await _namespace(target)]
+        findings = [
+            *judge_server(server, space.keys.namespace),
+            judge_trust(space),
+            *await _namespace(target),
+        ]
     problems = sum(finding.level == "problem" for finding in findings)
     if as_json:
         say_json({"problems": problems, "checks": [dataclasses.asdict(finding) for finding in findings]})
