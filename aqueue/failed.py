@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from aqueue._core.failure import describe_exception
 from aqueue._core.names import new_nonce
 from aqueue._redis import lookups, operations
-from aqueue.connection import Connection, Namespace, open_namespace
+from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
 from aqueue.errors import InvalidJobOperation, NoSuchJobError
 from aqueue.jobs import Job, fetch_jobs
 from aqueue.registry import FailedJobRegistry, id_of
@@ -90,6 +90,6 @@ class FailedQueue:
         return found
 
 
-def get_failed_queue(connection: Connection | None = None, *, namespace: str | None = None) -> FailedQueue:
+def get_failed_queue(connection: Connection | None = None, **options: Unpack[SpaceOptions]) -> FailedQueue:
     """The failed jobs of all queues; no I/O."""
-    return FailedQueue(open_namespace(connection, namespace=namespace))
+    return FailedQueue(open_namespace(connection, **options))

@@ -61,6 +61,10 @@ class Allowed:
             )
         return found  # type: ignore[no-any-return]
 
+    def __reduce__(self) -> tuple[Callable[..., Allowed], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """For child processes, which have not imported what registers itself here."""
+        return _restore, (self.modules, tuple(_registered))
+
     def __str__(self) -> str:
         return f"only functions of {', '.join(self.modules) or 'no module'} and decorated ones are"
 
@@ -68,7 +72,14 @@ class Allowed:
         return any(module == listed or module.startswith(f"{listed}.") for listed in self.modules)
 
 
-_MISSING = object()
+def _restore(modules: tuple[str, ...], registered: tuple[str, ...]) -> Allowed:
+    _registered.update(registered)
+    allowed = Allowed(())
+    allowed.modules = modules
+    return allowed
+
+
+_MISSING: object = object()
 
 
 def _check_module(name: object) -> str:

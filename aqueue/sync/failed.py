@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from aqueue import failed
-from aqueue.connection import Connection
+from aqueue.connection import Connection, SpaceOptions
 from aqueue.snapshot import JobView
 from aqueue.sync.driving import drive
 from aqueue.sync.jobs import Job
@@ -56,6 +56,6 @@ class FailedQueue:
         return Job(self._drive(self._twin.quarantine(job, exc)))
 
 
-def get_failed_queue(connection: Connection | None = None, *, namespace: str | None = None) -> FailedQueue:
+def get_failed_queue(connection: Connection | None = None, **options: Unpack[SpaceOptions]) -> FailedQueue:
     """The failed jobs of all queues; no I/O."""
-    return FailedQueue(failed.get_failed_queue(connection, namespace=namespace))
+    return FailedQueue(failed.get_failed_queue(connection, **options))

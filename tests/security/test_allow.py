@@ -85,6 +85,16 @@ def test_a_list_that_cannot_be_meant_is_refused(given: Any, said: str) -> None:
         Worker(allow=given)
 
 
+async def test_child_processes_know_the_list_and_what_is_registered(queue: Queue) -> None:
+    good = await queue.options(executor="process").enqueue(app.decorated, 4)
+    bad = await queue.options(executor="process").enqueue("tests.security.other.harmless")
+
+    await burst(queue, allow=[])
+
+    assert await good.return_value(refresh=True) == 28
+    assert "is not allowed here" in await last_line(bad)
+
+
 async def test_decorated_functions_of_imported_modules_run_without_a_list(queue: Queue) -> None:
     job = await queue.enqueue(app.decorated, 4)
     await burst(queue, allow=[])

@@ -225,6 +225,15 @@ async def test_meta_is_saved_and_read_inside_of_signed_jobs(
     assert (await Job.fetch(job.id, signing_key=KEY)).meta == {"runs": 2}
 
 
+async def test_signed_jobs_run_in_child_processes(url: str) -> None:
+    queue = Queue("default", url, signing_key=KEY, serializer="json")
+    job = await queue.enqueue(jobs.echo, (1, 2), executor="process")
+
+    await burst(queue, allow=["tests.security"], default_timeout=60)
+
+    assert await job.wait(timeout=5) == (1, 2)
+
+
 async def test_a_worker_has_the_keys_of_its_queue_or_of_the_environment(
     signed: Queue, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
