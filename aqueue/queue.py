@@ -59,9 +59,10 @@ class Queue(Enqueuing):
             executor: Where its jobs run unless they say otherwise: "process", or "thread" for functions that
                 are not coroutine functions. None: as the worker says.
             middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
+            options: namespace, serializer, signing_key and trust_redis; see `aqueue.connection.SpaceOptions`.
 
         Raises:
-            SettingsError: A value that cannot be used.
+            SettingsError: A value that cannot be used, or a Redis that is not local, with pickle and no key.
         """
         self.name: str = check_name(name, "queue")
         self._space = open_namespace(connection, max_job_bytes=max_job_bytes, **options)

@@ -94,9 +94,11 @@ class Worker:
                 decorated with `contextlib.asynccontextmanager`.
             middleware: Around the execution of each job, the first outermost: `async def mw(job, call_next)`.
             allow: Run only functions that these modules and their submodules define, and decorated ones.
+            options: namespace, serializer, signing_key and trust_redis, else those of the first Queue; see
+                `aqueue.connection.SpaceOptions`.
 
         Raises:
-            SettingsError: A value that cannot be used.
+            SettingsError: A value that cannot be used, or a Redis that is not local and not to be trusted.
         """
         listed = [queues] if isinstance(queues, Queue | str) else list(queues)
         self.space: Namespace = _space(listed, connection, allow, options)
