@@ -383,7 +383,7 @@ def plain(call: EnqueueCall, call_next: CallNext) -> Any:
     return call_next()
 
 
-@pytest.mark.parametrize("middleware", [[takes_three], [plain], send_trace, [None], "mw", 5], ids=repr)
+@pytest.mark.parametrize("middleware", [[takes_three], [plain], send_trace, [None], "mw", 5])
 def test_what_cannot_be_one_is_refused_when_the_queue_is_made(middleware: Any) -> None:
     with pytest.raises(SettingsError, match="middleware"):
         Queue("default", "redis://localhost", middleware=middleware)

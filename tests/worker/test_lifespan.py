@@ -342,7 +342,6 @@ async def just_a_coroutine(worker: Worker) -> None:
         (generate, "asynccontextmanager"), (just_a_coroutine, "asynccontextmanager"),
         (takes_two, "needs more"), (Probe, "no class of context managers"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_cannot_be_one_is_refused_when_the_worker_is_made(lifespan: Any, says: str) -> None:
     with pytest.raises(SettingsError, match=says):

@@ -403,7 +403,6 @@ async def takes_one(job: Job[Any]) -> Any:
         (one, r"must be a list"), (5, r"must be a list"), ("mw", "cannot be used"), ([plain], "async def"),
         ([one, takes_one], "takes_one.*cannot be used"), ([Watcher], "Watcher is a class"), ([None], "None"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_cannot_be_one_is_refused_when_the_worker_is_made(middleware: Any, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
