@@ -86,10 +86,10 @@ def test_the_readme_has_one_line_for_the_demo_and_one_for_the_tests() -> None:
     assert next(block for block in blocks if "-m pytest" in block).count("\n") == 0
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_the_readme_s_python_compiles(number: int) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     compile(blocks[number], f"README block {number}", "exec")

@@ -254,6 +254,17 @@ async def test_an_enqueue_repeated_later_tells_what_has_become_of_the_job(
     assert stage.digest() == before
 
 
+async def test_a_duplicate_in_a_repeated_enqueue_stays_one_when_the_first_has_ended(stage: Stage) -> None:
+    call = operations.enqueue(stage.keys, "default", [new_job("a"), new_job("a")])
+    assert (await stage.run(call)).words == ["queued", "duplicate queued"]
+    [lease] = await stage.claim()
+    await stage.settle(lease, Finished(None))
+    after = stage.digest()
+
+    assert (await stage.run(call)).words == ["finished", "duplicate finished"]
+    assert stage.digest() == after
+
+
 async def test_an_enqueue_repeated_after_a_result_that_was_not_kept_runs_nothing_twice(stage: Stage) -> None:
     await stage.finished("a", nonce="n1", result_ttl=0)
     before = stage.digest()

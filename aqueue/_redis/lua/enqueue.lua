@@ -38,6 +38,7 @@ while i <= #ARGV do
   local word
   if h[2] == nonce then
     word = h[1]
+    seen[id] = { nonce = nonce, word = word } -- what was a duplicate of it in this call stays one, also at its end
   elseif seen[id] then
     word = seen[id].nonce == nonce and seen[id].word or "duplicate " .. seen[id].word
   elseif LIVE[h[1]] then
