@@ -35,6 +35,7 @@ from aqueue.errors import JobInterrupted
 from aqueue.jobs import Job
 from aqueue.worker.calling import Calls
 from aqueue.worker.child_output import LONGEST, MARK
+from aqueue.worker.copies import end_copy
 from aqueue.worker.frames import LENGTHS, Frame, lengths, pack, unpack
 
 
@@ -71,6 +72,7 @@ class Child:
     def __init__(self, connection: socket.socket) -> None:
         connection.set_inheritable(False)
         self._socket = connection
+        self._pid = os.getpid()
         self._blobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         #: Why the job is to end.
         self._asked: str | None = None
@@ -125,6 +127,7 @@ class Child:
                 value, raised = self._in_main_thread(function, args, kwargs)
         except BaseException as error:  # by asyncio.run: a child task has ended the loop
             value, raised = None, error
+        end_copy(self._pid, raised)
         if raised is not None:
             return _failed(describe_exception(raised, hide=__file__), type(raised))
         ended = calls.finished(record, value)

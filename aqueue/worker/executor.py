@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -28,6 +29,7 @@ from aqueue.jobs import Job
 from aqueue.middleware import around
 from aqueue.worker.calling import Calls
 from aqueue.worker.children import Children, FailedInChild, UnknownInChild
+from aqueue.worker.copies import end_copy
 from aqueue.worker.lifespan import Lifespan
 from aqueue.worker.running import Ask, Execution
 from aqueue.worker.settings import WorkerSettings
@@ -77,6 +79,7 @@ class Executor:
         self._over = over
         self._outlived = outlived
         self._leaving = leaving
+        self._pid = os.getpid()
 
     def start(self, lease: Lease) -> Execution:
         """Start a task for the lease."""
@@ -159,7 +162,9 @@ class Executor:
                 call = functools.partial(around, self._middleware, job, once(execution, call))
             value = await call()
         except BaseException as error:
+            end_copy(self._pid, error)
             return self._raised(execution, error, hide=__file__)
+        end_copy(self._pid, None)
         return self._returned(execution, value)
 
     def _call(
@@ -204,15 +209,17 @@ class Executor:
                 if execution.thread != "waiting":
                     return None, None  # given up before the thread came to it
                 execution.thread = "running"
+            value, error = None, None
             try:
-                return function(*args, **kwargs), None
-            except BaseException as error:
-                return None, error
-            finally:
-                with lock:
-                    execution.thread = "over"
-                    if execution.is_decided:
-                        _tell(loop, self._end, execution)
+                value = function(*args, **kwargs)
+            except BaseException as raised:
+                error = raised
+            end_copy(self._pid, error)
+            with lock:
+                execution.thread = "over"
+                if execution.is_decided:
+                    _tell(loop, self._end, execution)
+            return value, error
 
         value, error = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
         execution.thread = None  # what middleware does from here on can be cancelled
