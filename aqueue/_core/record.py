@@ -86,6 +86,8 @@ class JobRecord:
 
     def check(self) -> None:
         """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
+        if "\ufffd" in self.id:  # what Redis answers about it would not be about this id
+            raise ValueError("its id is not UTF-8")
         if self.fields.keys() & _NEEDED:
             self.retry.delay_ms(self.attempts + 1)
             _ = self.timeout, self.result_ttl, self.misses, self.retry.max > self.attempts

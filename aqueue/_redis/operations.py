@@ -144,8 +144,8 @@ def claim(
 def _claimed(reply: list[Any]) -> Claimed:
     next_ms, more, *jobs = reply
     leases = [
-        Lease(JobRecord(job_id.decode(), dict(zip(pairs[::2], pairs[1::2], strict=True))), token.decode())
-        for job_id, token, pairs in jobs
+        Lease(JobRecord(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True))), token)
+        for (job_id, token), pairs in ((_words(names), pairs) for *names, pairs in jobs)
     ]
     return Claimed(leases, next_ms if next_ms >= 0 else None, more == b"1")
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aqueue._redis import lookups, operations
-from aqueue._redis.faults import ServerError
 from aqueue._redis.operations import BATCH, Operation
 from aqueue.connection import Namespace
 from aqueue.errors import AqueueError, QueueUnavailable
@@ -54,7 +53,7 @@ class Maintenance:
             self._refused_since = None
         except AqueueError as error:  # Redis is away, and the client has said so
             self._note(error)
-        except ServerError:
+        except Exception:  # what others wrote into Redis must not end the worker
             logger.exception("maintenance failed, trying again")
 
     def _note(self, error: AqueueError) -> None:
@@ -72,9 +71,10 @@ class Maintenance:
         keys = self._space.keys
         ids = await self._space.client.read(lookups.worker_ids(keys))
         records = await self._space.client.read(lookups.workers(keys, ids))
-        leases = {record["lease"] for record in records if record.get("lease")} - {str(self._lease_ms)}
+        leases = {record["lease"] for record in records if _is_length(record.get("lease", ""))}
+        leases.discard(str(self._lease_ms))
         if leases:
-            others = ", ".join(f"{int(lease) / 1000:g}" for lease in leases if lease.isdecimal())
+            others = ", ".join(f"{int(lease) / 1000:g}" for lease in sorted(leases))
             logger.warning(
                 "this worker's lease is %g s, others here have %s s: give all the same, "
                 "or a stall of Redis may start jobs twice",
@@ -105,3 +105,8 @@ class Maintenance:
             return recovered.full
 
         await self._repeat(operation, is_full)
+
+
+def _is_length(text: str) -> bool:
+    """Whether it can be a lease: what Redis holds may have been written by others."""
+    return text.isascii() and text.isdecimal() and len(text) < 16

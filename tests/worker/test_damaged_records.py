@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aqueue import Job, Queue, Retry
@@ -54,3 +56,18 @@ async def test_a_policy_of_a_newer_version_is_followed_as_far_as_it_is_known(
 
     assert len(await job.results()) == 3
     assert (await Job.fetch(job.id)).retries_left == 0
+
+
+async def test_an_id_that_nobody_could_have_given_does_not_end_the_worker(
+    queue: Queue, space: Namespace, db: Any
+) -> None:
+    healthy = await queue.enqueue(tasks.add, 1, 2)
+    bad = b"\xff\xfe"
+    copied = db.hgetall(space.keys.job(healthy.id))
+    db.hset(space.keys.job("").encode() + bad, mapping=copied)
+    db.zadd(space.keys.registry("queue", "default"), {bad: -1})
+
+    await burst(queue, concurrency=1)
+
+    assert await healthy.return_value() == 3
+    assert db.zscore(space.keys.registry("started", "default"), bad) is not None  # its lease takes it away
