@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,14 @@ async def test_an_enqueue_is_refused_and_leaves_nothing(full: Stage, known: bool
     assert full.digest() == before
 
 
-async def test_the_id_of_an_ended_job_keeps_its_record(full: Stage) -> None:
+@pytest.mark.parametrize("options", [{}, {"mode": "front"}, {"mode": "save"}, {"delay": 1000}], ids=str)
+async def test_the_id_of_an_ended_job_keeps_its_record(full: Stage, options: dict[str, Any]) -> None:
     await full.failed("a")
     before = full.digest()
     fill(full)
 
     with pytest.raises(QueueFull):
-        await full.add("a")
+        await full.add("a", **options)
     assert full.digest() == before
 
 

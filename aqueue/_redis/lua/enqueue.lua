@@ -68,7 +68,8 @@ for key, count in pairs({ [queue_key] = counts.back + counts.front, [scheduled_k
   end
 end
 
-local seq = counts.back > 0 and redis.call("HINCRBY", meta_key, "seq", counts.back) - counts.back
+-- Always, and first: out of memory it is refused, and so the whole call, before an old record is removed.
+local seq = redis.call("HINCRBY", meta_key, "seq", counts.back) - counts.back
 local front = counts.front > 0 and redis.call("HINCRBY", meta_key, "front", counts.front) - counts.front
 local places, due, deadlines, wanted = {}, {}, {}, false
 for _, job in ipairs(accepted) do
