@@ -23,21 +23,20 @@ class Model(World):
     # -- producers
 
     def enqueue(self, queue: str, new_jobs: Sequence[NewJob]) -> list[str]:
-        words: list[str] = []
+        stored_before = self._stored_by(new_jobs)
         accepted: dict[str, tuple[NewJob, str]] = {}
+        words: list[str] = []
+        answered: dict[str, tuple[str, str]] = {}  # id -> nonce and word of the first in this call
         for new in new_jobs:
             old = self.jobs.get(new.id, {})
             word = "created" if new.mode == "save" else "scheduled" if new.delay_ms > 0 else "queued"
             if old.get("nonce") == new.nonce:
-                words.append(old["status"])
-            elif new.id in accepted:
-                other, stored = accepted[new.id]
-                words.append(stored if other.nonce == new.nonce else f"duplicate {stored}")
-            elif old and old["status"] in {"started", *WAITING}:
-                words.append(f"duplicate {old['status']}")
-            else:
+                answered[new.id] = new.nonce, old["status"]
+            elif new.id not in answered and old.get("status") not in {"started", *WAITING}:
+                answered[new.id] = new.nonce, word
                 accepted[new.id] = new, word
-                words.append(word)
+            nonce, word = answered.get(new.id, ("", old.get("status", "")))
+            words.append(word if nonce == new.nonce else f"duplicate {word}")
         if accepted and self.full:
             raise QueueFull
         for new, word in accepted.values():
@@ -48,7 +47,13 @@ class Model(World):
         earliest = self.listed("scheduled", queue)[:1]
         if "queued" in stored_as or ("scheduled" in stored_as and earliest[0] in accepted):
             self.wake(queue)
+        assert stored_before.items() <= self._stored_by(new_jobs).items(), "a repeated call doubles a job"
         return words
+
+    def _stored_by(self, new_jobs: Sequence[NewJob]) -> dict[str, tuple[str, str]]:
+        """What there is of these jobs: id -> nonce and incarnation."""
+        nonces, jobs = {new.nonce for new in new_jobs}, self.jobs.items()
+        return {id: (job["nonce"], job.get("incarnation", "0")) for id, job in jobs if job["nonce"] in nonces}
 
     def _store(self, new: NewJob, word: str, queue: str) -> None:
         old = self.jobs.get(new.id)

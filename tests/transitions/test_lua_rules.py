@@ -164,6 +164,11 @@ def test_scripts_are_short(name: str) -> None:
     assert len(lua.source(name).splitlines()) <= LONG.get(name, 80)
 
 
+@pytest.mark.parametrize("name", LONG)
+def test_no_script_may_be_much_longer_than_it_is(name: str) -> None:
+    assert 80 < len(lua.source(name).splitlines()) > LONG[name] - 10
+
+
 @each_library
 def test_libraries_are_short(name: str) -> None:
     assert len(lua.library(name).splitlines()) <= 26

@@ -53,8 +53,9 @@ OUTCOMES: list[Outcome] = [
 ]  # fmt: skip
 IDS = "abcdef"
 ids = st.sampled_from(IDS)
-queues = st.sampled_from(QUEUES)
-some_queues = st.lists(queues, min_size=1, max_size=2, unique=True)
+queues = st.sampled_from(["q1", "q1", "q2"])
+some_queues = st.sampled_from([["q1"], ["q1", "q2"], ["q2", "q1"]])
+some_outcomes = st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3)
 workers = st.sampled_from(sorted(WORKERS))
 many_ids = st.lists(ids, min_size=1, max_size=4)
 
@@ -124,14 +125,15 @@ class JobMachine(RuleBasedStateMachine):
 
     # -- producers
 
-    @initialize(new=st.lists(new_jobs, min_size=3, max_size=6), limit=st.integers(1, 3))
+    @initialize(
+        new=st.lists(new_jobs, min_size=3, max_size=6, unique_by=lambda new: new.id), limit=st.integers(1, 3)
+    )
     def it_begins(self, new: list[NewJob], limit: int) -> None:
         self.a_few_jobs_run(new, limit)
 
     @precondition(lambda self: not any(self.world.ids("started")))
     @rule(new=st.lists(new_jobs, min_size=1, max_size=3), limit=st.integers(1, 3))
     def a_few_jobs_run(self, new: list[NewJob], limit: int) -> None:
-        """The way most jobs go, so that random calls meet jobs in every status."""
         self.enqueue(new, "q1")
         self.claim(["q1", "q2"], "w1", limit)
 
@@ -175,10 +177,6 @@ class JobMachine(RuleBasedStateMachine):
         operation = operations.amend(self.keys, job_id, meta.encode(), token=token)
         self.call(self.raw(operation), lambda: self.world.amend(job_id, meta, token))
 
-    @rule(queue=queues, paused=st.sampled_from([False, False, True]))
-    def pause(self, queue: str, paused: bool) -> None:
-        self.call(operations.pause(self.keys, queue, paused=paused), lambda: self.world.pause(queue, paused))
-
     # -- workers
 
     @rule(order=some_queues, worker=workers, limit=st.integers(0, 4))
@@ -205,16 +203,16 @@ class JobMachine(RuleBasedStateMachine):
         lease, outcome = st.sampled_from(self.leases), st.sampled_from(OUTCOMES)
         self._settle([(data.draw(lease), data.draw(outcome)) for _ in range(times)])
 
-    @precondition(lambda self: any(map(self.world.holds, self.leases)))
-    @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3))
+    @precondition(lambda self: any(self.world.ids("started")))
+    @rule(outcomes=some_outcomes)
     def settle_what_runs(self, outcomes: list[Outcome]) -> None:
         running = {lease.token: lease for lease in self.leases if self.world.holds(lease)}
         self._settle(list(zip(running.values(), outcomes, strict=False)))
 
-    @precondition(lambda self: any(map(self.world.holds, self.leases)))
-    @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3))
-    def settle_more(self, outcomes: list[Outcome]) -> None:
-        """Twice as often, because this is how jobs go on."""
+    @rule(order=some_queues, worker=workers, outcomes=some_outcomes)
+    def work(self, order: list[str], worker: str, outcomes: list[Outcome]) -> None:
+        """The way most jobs go, so that random calls meet jobs in every status."""
+        self.claim(order, worker, len(outcomes))
         self.settle_what_runs(outcomes)
 
     def _settle(self, ended: Sequence[tuple[Lease, Outcome]]) -> None:
@@ -259,19 +257,6 @@ class JobMachine(RuleBasedStateMachine):
         else:
             self.call(operations.promote(self.keys, order), lambda: self.world.promote(order))
 
-    @rule(what=st.sampled_from(["leave", "drop", "wake", "flush"]), queue=queues, worker=workers)
-    def something_rare_happens(self, what: str, queue: str, worker: str) -> None:
-        match what:
-            case "leave":
-                self.call(operations.leave(self.keys, worker), lambda: self.world.leave(worker))
-            case "drop":
-                self.call(operations.drop(self.keys, queue), lambda: self.world.drop(queue))
-            case "wake":
-                self.mirror.command("LPOP", self.keys.wake(queue))
-                self.world.awake.discard(queue)
-            case _:
-                self.mirror.command("SCRIPT", "FLUSH")
-
     # -- what happens to them
 
     @precondition(lambda self: self.calls)
@@ -298,10 +283,30 @@ class JobMachine(RuleBasedStateMachine):
             self.extend("w2", 0)
         self.recover(order)
 
-    @rule(full=st.sampled_from([False, False, True]))
-    def memory_ends_or_is_there_again(self, full: bool) -> None:
-        self.mirror.command("CONFIG", "SET", "maxmemory", int(full))
-        self.world.full = full
+    @rule(what=st.sampled_from(["leave", "drop", "pause", "resume"]), queue=queues, worker=workers)
+    def somebody_intervenes(self, what: str, queue: str, worker: str) -> None:
+        match what:
+            case "leave":
+                self.call(operations.leave(self.keys, worker), lambda: self.world.leave(worker))
+            case "drop":
+                self.call(operations.drop(self.keys, queue), lambda: self.world.drop(queue))
+            case _:
+                paused = what == "pause"
+                operation = operations.pause(self.keys, queue, paused=paused)
+                self.call(operation, lambda: self.world.pause(queue, paused))
+
+    @rule(what=st.sampled_from(["wake", "flush", "full", "memory", "memory"]), queue=queues)
+    def something_happens(self, what: str, queue: str) -> None:
+        """A worker takes the wake token, scripts are flushed, memory ends or is there again."""
+        match what:
+            case "wake":
+                self.mirror.command("LPOP", self.keys.wake(queue))
+                self.world.awake.discard(queue)
+            case "flush":
+                self.mirror.command("SCRIPT", "FLUSH")
+            case _:
+                self.world.full = what == "full"
+                self.mirror.command("CONFIG", "SET", "maxmemory", int(self.world.full))
 
     @rule(registry=st.sampled_from(REGISTRIES), queue=queues, offset=st.integers(0, 3), newest=st.booleans())
     def somebody_reads(self, registry: str, queue: str, offset: int, newest: bool) -> None:

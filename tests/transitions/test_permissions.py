@@ -7,7 +7,7 @@ settlement would call the lease lost. Who waits for a job reads again every 2 s,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ TOLD: dict[str, Callable[[Stage, Lease], Operation[Any]]] = {
 
 
 @asynccontextmanager
-async def limited(stage: Stage, server: Server, *rights: str) -> AsyncIterator[Namespace]:
+async def limited(stage: Stage, server: Server, *rights: str) -> AsyncGenerator[Namespace]:
     """The same namespace as a user with fewer rights sees it."""
     name = stage.keys.namespace
     stage.db.execute_command("ACL", "SETUSER", name, "on", ">secret", "~*", "+@all", *rights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,13 @@ async def replay(stage: Stage, operation: Operation[Any], *skip: str) -> Any:
         assert await stage.run(operation) == first
         assert stage.digest(*skip) == after
     return first
+
+
+def test_every_script_is_replayed() -> None:
+    calls = {f"operations.{'list_ids' if name == 'list' else name}(" for name in operations._SCRIPTS}
+    text = Path(__file__).read_text()
+
+    assert {call for call in calls if call not in text} == set()
 
 
 # -- each script, at once

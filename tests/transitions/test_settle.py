@@ -180,6 +180,14 @@ async def test_the_history_keeps_the_last_nine_executions(stage: Stage) -> None:
     assert stage.ttl(stage.keys.history("a")) == -1
 
 
+async def test_the_history_of_a_job_that_is_kept_for_ever_stays(stage: Stage) -> None:
+    await stage.settle(await stage.start("a", failure_ttl=-1), Retried(BOOM, 0))
+    (lease,) = await stage.claim()
+    await stage.settle(lease, BOOM)
+
+    assert stage.ttl(stage.keys.history("a")) == -1
+
+
 async def test_the_history_of_an_ended_job_goes_with_it(stage: Stage) -> None:
     lease = await stage.start("a")
     await stage.settle(lease, Retried(BOOM, 0))
