@@ -153,6 +153,22 @@ async def test_an_outage_leaves_no_connections_behind(queue: Queue, own_server: 
     await wait_until(lambda: len(clients_of(own_server)) == 0)
 
 
+async def test_a_connection_is_closed_though_the_server_takes_no_more_bytes(
+    own_server: Server, hurry: None
+) -> None:
+    large = Queue("default", own_server.url, max_job_bytes=64_000_000)
+    await large.count()
+    line = large.space.connector.client()._calls.line
+    assert line is not None
+    own_server.freeze()
+    try:
+        with pytest.raises(EnqueueUncertain):
+            await large.enqueue("tests.api.jobs.nothing", b"x" * 32_000_000)
+        await wait_until(lambda: line._closed.done(), description="closed while the server is frozen")
+    finally:
+        own_server.thaw()
+
+
 async def test_connections_that_the_server_has_closed_cost_nothing(
     queue: Queue, own_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
