@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from aqueue._core.options import MAX_PRIORITY
@@ -12,10 +14,14 @@ from aqueue._redis import lookups, operations
 from aqueue._redis.coalescer import own_error
 from aqueue._redis.operations import NewJob
 from aqueue._redis.together import together
+from aqueue.connection import Namespace
+from aqueue.errors import AqueueError
 from aqueue.jobs import Job
 from aqueue.queue import Queue
 from aqueue.worker.fetcher import FIRST_CLAIM
+from aqueue.worker.run import LAST_CALL
 from aqueue.worker.settings import RunLimits
+from aqueue.worker.shield import finish
 from aqueue.worker.worker import Worker
 
 
@@ -36,12 +42,16 @@ async def enqueue_and_run(queue: Queue, job: Job[Any], new: NewJob, options: Map
     at_ms, word, lease = await _enqueue_and_claim(queue, new, worker)
     is_ours = lease is not None and lease.job_id == job.id and not word.startswith("duplicate")
     if lease is not None and not is_ours:  # the id is taken, and this was the first that waits
-        space = queue.space
-        await space.client.run(operations.settle(space.keys, [(lease, Released())]))
+        await _give_back(queue.space, lease)
     job._stored(queue.name, at_ms, word)
-    if is_ours:
+    if lease is None or not is_ours:
+        return
+    try:
         await worker._work_as_guest(RunLimits(burst=True, max_jobs=1))
-        await _reread(job)
+    except BaseException:  # maybe before the worker has begun: then nobody else knows of the lease
+        await finish(_try_to_give_back(queue.space, lease))
+        raise
+    await _reread(job)
 
 
 async def _enqueue_and_claim(queue: Queue, new: NewJob, worker: Worker) -> tuple[int, str, Lease | None]:
@@ -66,6 +76,18 @@ async def _enqueue_and_claim(queue: Queue, new: NewJob, worker: Worker) -> tuple
     except Exception as error:
         raise own_error(error, new.id) from error
     return stored.at_ms, stored.words[0], claimed.leases[0] if claimed.leases else None
+
+
+async def _give_back(space: Namespace, lease: Lease) -> None:
+    """Let others have the job; what is recorded of it already stays as it is."""
+    await space.client.run(operations.settle(space.keys, [(lease, Released())]))
+
+
+async def _try_to_give_back(space: Namespace, lease: Lease) -> None:
+    """Without success, its lease brings the job back."""
+    with suppress(AqueueError, TimeoutError):
+        async with asyncio.timeout(LAST_CALL):
+            await _give_back(space, lease)
 
 
 async def _reread(job: Job[Any]) -> None:

@@ -271,6 +271,43 @@ async def test_cancelling_gives_the_job_back(queue: Queue) -> None:
     assert await (await Job.fetch("a")).get_status() == "queued"
 
 
+async def test_cancelling_gives_the_job_back_also_while_the_lifespan_opens(queue: Queue) -> None:
+    @asynccontextmanager
+    async def slow() -> AsyncGenerator[None]:
+        await asyncio.sleep(60)
+        yield
+
+    with inline(lifespan=slow), pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await queue.enqueue(note, "ran", job_id="a")
+
+    assert await (await Job.fetch("a")).get_status() == "queued"
+
+
+async def test_a_lifespan_that_cannot_be_opened_leaves_the_job_to_others(queue: Queue) -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncGenerator[None]:
+        raise OSError("no database")
+        yield
+
+    with inline(lifespan=broken), pytest.raises(OSError, match="no database"):
+        await queue.enqueue(note, "ran", job_id="a")
+
+    assert await (await Job.fetch("a")).get_status() == "queued"
+
+
+async def test_a_lifespan_that_cannot_be_closed_changes_nothing_about_the_outcome(queue: Queue) -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncGenerator[None]:
+        yield
+        raise OSError("no database")
+
+    with inline(lifespan=broken), pytest.raises(OSError, match="no database"):
+        await queue.enqueue(note, "ran", job_id="a")
+
+    assert await (await Job.fetch("a")).get_status() == "finished"
+
+
 @pytest.mark.parametrize("action", ["cut before", "cut after"])
 async def test_a_lost_reply_runs_it_once(server: Server, queue: Queue, action: Any) -> None:
     async with Proxy(server.port) as proxy, Queue(connection=proxy.url, is_async=False) as far:
