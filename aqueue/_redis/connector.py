@@ -40,8 +40,10 @@ class Connector:
         client = self._clients.get(loop)
         if client is None:
             with self._lock:
-                for other in [other for other in self._clients if other.is_closed()]:
-                    del self._clients[other], self._lives[other]
+                for other in list(self._clients):  # a copy: other loops end meanwhile
+                    if other.is_closed():
+                        self._clients.pop(other, None)
+                        self._lives.pop(other, None)
                 client = self._clients[loop] = AsyncClient(self.source)
                 life = self._lives[loop] = self._live(loop, client)
             _start(life)

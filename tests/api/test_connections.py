@@ -24,6 +24,7 @@ from aqueue import (
     push_connection,
     use_connection,
 )
+from aqueue._redis.client import AsyncClient
 from tests.api import jobs
 from tests.api.admin import admin, clients_of
 from tests.servers import Server, free_port
@@ -301,6 +302,38 @@ def test_loops_in_threads_share_a_queue_but_no_connection(own_server: Server) ->
     assert max(counts) == 200
     assert asyncio.run(_close_and_count(queue)) == 200
     assert clients_of(own_server) == []
+
+
+def test_a_loop_may_end_while_another_one_begins(url: str) -> None:
+    connector = Queue(connection=url).space.connector
+    ending = asyncio.new_event_loop()
+
+    def end() -> None:
+        ending.run_until_complete(ending.shutdown_asyncgens())
+        ending.close()
+
+    class Asked(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            """While somebody looks through all loops, another one ends."""
+            if not ending.is_closed():
+                thread = threading.Thread(target=end)
+                thread.start()
+                thread.join()
+            return super().is_closed()
+
+    async def make() -> AsyncClient:
+        return connector.client()
+
+    asked = Asked()
+    ending.run_until_complete(make())
+    first = asked.run_until_complete(make())
+    try:
+        assert asyncio.run(make()) is not first
+        assert ending.is_closed()
+        assert asked.run_until_complete(make()) is first
+    finally:
+        asked.run_until_complete(asked.shutdown_asyncgens())
+        asked.close()
 
 
 async def _close_and_count(queue: Queue) -> int:
