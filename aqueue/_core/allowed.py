@@ -36,6 +36,8 @@ class Allowed:
         Raises:
             SettingsError: One is no module.
         """
+        if not isinstance(modules, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(f"allow={_shown(modules)} must be a list of modules")
         listed = [modules] if isinstance(modules, str) else list(modules)
         self.modules: tuple[str, ...] = tuple(map(_check_module, listed))
 

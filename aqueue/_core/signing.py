@@ -59,6 +59,8 @@ def check_keys(given: SigningKey | Keyring | None) -> Keyring | None:
     """
     if given is None or isinstance(given, Keyring):
         return given
+    if not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"signing_key= takes strings or bytes, not {type(given).__name__}")
     listed = [given] if isinstance(given, str | bytes) else list(given)
     keys: list[bytes] = []
     for key in listed:

@@ -22,7 +22,7 @@ def resident_bytes() -> int:
     try:
         with open("/proc/self/statm", "rb") as facts:
             return int(facts.read().split()[1]) * resource.getpagesize()
-    except FileNotFoundError:
+    except OSError:  # also: too many open files
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
 

@@ -100,7 +100,7 @@ class Worker:
         Raises:
             SettingsError: A value that cannot be used, or a Redis that is not local and not to be trusted.
         """
-        listed = [queues] if isinstance(queues, Queue | str) else list(queues)
+        listed = _listed(queues)
         self.space: Namespace = _space(listed, connection, allow, options)
         names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
         if not names:
@@ -294,6 +294,14 @@ class Worker:
 LifespanFunction: TypeAlias = (
     Callable[[Worker], AbstractAsyncContextManager[Any]] | Callable[[], AbstractAsyncContextManager[Any]]
 )
+
+
+def _listed(queues: Queue | str | Iterable[Queue | str]) -> list[Queue | str]:
+    if isinstance(queues, Queue | str):
+        return [queues]
+    if isinstance(queues, bytes) or not isinstance(queues, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"a worker takes queues or their names, not {type(queues).__name__}")
+    return list(queues)
 
 
 def _space(

@@ -248,3 +248,16 @@ async def test_settings_that_cannot_be_used_are_refused(queue: Queue, options: d
 async def test_a_worker_needs_a_queue(url: str) -> None:
     with pytest.raises(SettingsError):
         Worker([])
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"default", [5], [None], object()], ids=repr)
+def test_what_is_no_queue_is_refused(url: str, wrong: Any) -> None:
+    with pytest.raises(SettingsError, match="queue"):
+        Worker(wrong)
+
+
+@pytest.mark.parametrize("name", ["allow", "signing_key"])
+@pytest.mark.parametrize("wrong", [5, True, object(), [5]], ids=repr)
+def test_what_is_no_list_is_refused(url: str, name: str, wrong: Any) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Worker("default", **{name: wrong})

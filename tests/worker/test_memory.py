@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import Any
 
 import pytest
@@ -30,6 +31,15 @@ def test_a_size_is_bytes_or_text(given: Any, size: int) -> None:
 def test_what_is_no_size_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError, match="max_rss="):
         Worker("default", "redis://localhost", max_rss=given)
+
+
+def test_memory_is_known_also_when_no_file_can_be_opened() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert memory.resident_bytes() > MB
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_limit_below_what_the_process_holds_already_is_refused() -> None:
