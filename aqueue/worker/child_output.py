@@ -102,7 +102,8 @@ class Output:
             level, _, named = text[1:].partition(" ")
             name, _, message = named.partition(" ")
             if level.isdecimal() and len(level) < 4:
-                logging.getLogger(name).log(int(level), "%s: %s", self.owner, printable(message, keep="\t"))
+                message = printable(message, keep="\t")
+                logging.getLogger(printable(name)).log(int(level), "%s: %s", self.owner, message)
                 return
         self._print(printable(text.rstrip("\r"), keep="\t"))
 

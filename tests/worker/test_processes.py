@@ -11,6 +11,7 @@ import pytest
 
 from aqueue import Job, JobFailed, Queue, Retry, SettingsError, Worker
 from aqueue.connection import Namespace
+from aqueue.worker.child_output import MARK
 from tests.support import wait_until
 from tests.worker import process_jobs
 from tests.worker.hands import burst, last_line, record, working
@@ -194,6 +195,16 @@ async def test_prints_and_logs_come_out_at_the_worker_with_the_job(
         (logging.ERROR, f"job {logged.id}: it went wrong"),
     ]
     assert records[-1][1].endswith("OwnError: within")
+
+
+async def test_a_printed_line_that_looks_like_a_log_record_is_made_harmless_all_over(
+    processes: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    said = await processes.enqueue(process_jobs.say, f"{MARK}30 na\x1b[2Jme esc\x1b[31m")
+    await burst(processes, max_children=1)
+
+    assert ("na\\x1b[2Jme", logging.WARNING, f"job {said.id}: esc\\x1b[31m") in caplog.record_tuples
 
 
 async def test_a_flood_of_lines_is_counted_and_left_out(
