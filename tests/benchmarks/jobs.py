@@ -46,3 +46,9 @@ def sync_noop(a: int, b: int) -> None:
 
 def sync_stamp(sent: float) -> None:
     note(time.time() - sent)
+
+
+#: By the names that the figures use.
+JOBS = {job.__name__: job for job in (noop, nap, spin, stamp)}
+#: The same for queues whose functions are plain ones.
+SYNC_JOBS = {"noop": sync_noop, "stamp": sync_stamp}
