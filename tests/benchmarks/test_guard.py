@@ -29,7 +29,7 @@ from tests.worker.hands import burst
 #: Commands inside one call of a script: for one job, and for a hundred.
 COMMANDS = {
     "enqueue": (11, 209),
-    "schedule": (10, 208),
+    "schedule": (11, 209),
     "claim": (22, 220),
     "extend": (13, 211),
     "finish": (19, 712),
