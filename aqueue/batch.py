@@ -34,7 +34,7 @@ async def enqueue_batches(
         BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
             after it count as not enqueued; `retry` sends all again and doubles none.
     """
-    answers: dict[str, tuple[int, str]] = {}  # by nonce: an id may be given twice
+    answers: dict[tuple[str, str], tuple[int, str]] = {}  # by id and nonce: an id may be given twice
     for batch in batches(new, size=lambda job: job.size):
         try:
             stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
@@ -44,11 +44,11 @@ async def enqueue_batches(
                 own._again = functools.partial(_again, space, queue, jobs, new)
             raise _account(own, answers, new) from error
         for sent, word in zip(batch, stored.words, strict=True):
-            answers[sent.nonce] = stored.at_ms, word
+            answers[sent.id, sent.nonce] = stored.at_ms, word
     duplicate: DuplicateJobError | None = None
     for job, sent in zip(jobs, new, strict=True):
         try:
-            job._stored(queue, *answers[sent.nonce])
+            job._stored(queue, *answers[sent.id, sent.nonce])
         except DuplicateJobError as error:
             duplicate = duplicate or error
     if duplicate is not None:
@@ -62,9 +62,11 @@ async def _again(
     return list(jobs)
 
 
-def _account(error: Exception, answers: dict[str, tuple[int, str]], new: Sequence[NewJob]) -> Exception:
+def _account(
+    error: Exception, answers: dict[tuple[str, str], tuple[int, str]], new: Sequence[NewJob]
+) -> Exception:
     if isinstance(error, BatchError):
-        within = {nonce for nonce, (_, word) in answers.items() if not word.startswith("duplicate")}
-        error.enqueued = [job.id for job in new if job.nonce in within]
-        error.not_enqueued = [job.id for job in new if job.nonce not in within]
+        within = {sent for sent, (_, word) in answers.items() if not word.startswith("duplicate")}
+        error.enqueued = [job.id for job in new if (job.id, job.nonce) in within]
+        error.not_enqueued = [job.id for job in new if (job.id, job.nonce) not in within]
     return error

@@ -81,15 +81,26 @@ def check_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, 
     return positional, named
 
 
-def new_job(record: JobRecord, queue: str, codec: Codec, *, mode: str = "", delay_ms: int = 0) -> NewJob:
-    """The record on its way into a queue, with a nonce of its own, signed if there is a key.
+def new_job(
+    record: JobRecord,
+    queue: str,
+    codec: Codec,
+    *,
+    mode: str = "",
+    delay_ms: int = 0,
+    is_new_id: bool = False,
+) -> NewJob:
+    """The record on its way into a queue, signed if there is a key.
+
+    Args:
+        is_new_id: The id was made for this very call, and so tells a repeated one without a nonce.
 
     Raises:
         PayloadError: It is over the size limit.
     """
-    nonce = new_nonce()
+    nonce = "" if is_new_id else new_nonce()
     fields = [part for pair in record.fields.items() if pair[0] not in _SET_BY_REDIS for part in pair]
-    signature = codec.seal.sign(record.evolve(queue=queue, nonce=nonce))
+    signature = codec.seal.sign(record.evolve(queue=queue, nonce=nonce or None))
     if signature is not None:
         fields += (b"sig", signature)
     size = sum(map(len, fields))

@@ -282,10 +282,15 @@ class Enqueuing(Preparing):
             self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
         )
         record = self._placed(record)
-        mode = "front" if options.at_front else ""
-        return Job(record, self.space), new_job(
-            record, self.name, self.space.codec, mode=mode, delay_ms=delay_ms
+        new = new_job(
+            record,
+            self.name,
+            self.space.codec,
+            mode="front" if options.at_front else "",
+            delay_ms=delay_ms,
+            is_new_id=given.get("job_id") is None,
         )
+        return Job(record, self.space), new
 
     def _placed(self, record: JobRecord) -> JobRecord:
         """The record with the queue's executor, unless it has one of its own."""

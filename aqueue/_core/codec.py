@@ -54,12 +54,13 @@ class Codec:
         return find_function(path) if self.allowed is None else self.allowed.find(path)
 
     def encode_call(self, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """The arguments of a call of the function at `path`.
+        """The arguments of a call of the function at `path`: a list, or a dictionary with keyword arguments.
 
         Raises:
             PayloadError: They cannot be encoded.
         """
-        return self._encode([list(args), dict(kwargs)], f"the arguments of {path}")
+        call = {"args": list(args), "kwargs": dict(kwargs)} if kwargs else list(args)
+        return self._encode(call, f"the arguments of {path}")
 
     def decode_call(self, record: JobRecord) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a job.
@@ -72,12 +73,16 @@ class Codec:
         self.seal.verified(record)
         if record.data is None:
             raise PayloadError(f"{what} are missing")
-        call = self._decode(record.data, what)
+        call: Any = self._decode(record.data, what)
+        if isinstance(call, list):
+            call = {"args": call, "kwargs": {}}
         try:
-            args, kwargs = call
-            return tuple(args), dict(kwargs)
+            args, kwargs = call["args"], call["kwargs"]
+            if not isinstance(args, list):
+                raise TypeError("the positional arguments are no list")
+            return tuple(args), dict(kwargs)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         except Exception as error:
-            raise PayloadError(f"{what} are not a pair of positional and keyword arguments") from error
+            raise PayloadError(f"{what} are neither a list nor positional and keyword arguments") from error
 
     def encode_result(self, record: JobRecord, value: Any) -> bytes:
         """What the function of a job returned.

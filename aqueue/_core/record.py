@@ -130,7 +130,7 @@ class JobRecord:
     retry: Field[RetryPolicy] = Field(b"retry", RetryPolicy.decode, RetryPolicy())
     #: Where it runs, "process" or "thread"; enqueue. Absent: as its worker says.
     executor: Field[str | None] = Field(b"executor", _text, _NONE_STR)
-    #: Identifies the enqueue call, so that its replay is known; enqueue.
+    #: Identifies the enqueue call, so that its replay is known; enqueue. Absent: the id does.
     nonce: Field[str] = Field(b"nonce", _text, "")
     #: HMAC of all that enqueue fixed, with a signing key; enqueue.
     signature: Field[bytes | None] = Field(b"sig", bytes, _NONE_BYTES)

@@ -65,7 +65,7 @@ class NewJob:
     """A job on its way into a queue."""
 
     id: str
-    #: Identifies this enqueue: a repeated call with the same nonce changes nothing.
+    #: Identifies this enqueue: a repeated call with the same nonce changes nothing. "": the id does that.
     nonce: str
     #: The record's fields and values, one after the other.
     fields: Sequence[Argument]

@@ -67,12 +67,18 @@ def test_what_cannot_be_decoded_is_named(data: bytes) -> None:
 
 
 def test_arguments_come_back() -> None:
-    assert CODEC.decode_call(record(data=CODEC.encode_call("m.f", ([1],), {"b": 2}))) == (([1],), {"b": 2})
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((), {}), (([1],), {}), (([1],), {"b": 2}), ((), {"args": [1], "kwargs": {}}),
+    ]  # fmt: skip
+    for call in calls:
+        assert CODEC.decode_call(record(data=CODEC.encode_call("m.f", *call))) == call
 
 
-@pytest.mark.parametrize("value", [None, 5, (1, 2, 3), ((1,), 5), ("ab", "cd"), {}])
-def test_what_is_no_pair_of_arguments_is_named(value: Any) -> None:
-    with pytest.raises(PayloadError, match="the arguments of job 'a' are not a pair"):
+@pytest.mark.parametrize(
+    "value", [None, 5, (1,), "ab", {}, {"args": "ab", "kwargs": {}}, {"args": [1], "kwargs": 5}]
+)
+def test_what_are_no_arguments_is_named(value: Any) -> None:
+    with pytest.raises(PayloadError, match="the arguments of job 'a' are neither a list nor"):
         CODEC.decode_call(record(data=PICKLE.dumps(value)))
 
 

@@ -34,7 +34,7 @@ async def test_jobs_results_and_meta_travel_as_json(url: str, db: Any) -> None:
     assert job.meta == {"seen": {1, 2}}
     assert job.description.startswith("tests.security.jobs.echo({'at': datetime")
     stored = db.hget(queue.space.keys.job(job.id), "data")
-    assert stored.startswith(b'[[{"at":{"$datetime":"2026-01-31T00:00:00+00:00"}')
+    assert stored.startswith(b'[{"at":{"$datetime":"2026-01-31T00:00:00+00:00"}')
     assert (await Job.fetch(job.id, serializer="json")).result == value
 
 

@@ -52,6 +52,20 @@ async def test_enqueue(stage: Stage) -> None:
     assert stored.words == ["queued", "queued", "scheduled", "created", "queued", "duplicate queued"]
 
 
+async def test_enqueue_with_an_id_that_was_made_for_the_call(stage: Stage) -> None:
+    """Such an id needs no nonce."""
+    call = operations.enqueue(stage.keys, "default", [new_job("a", nonce=""), new_job("b", nonce="")])
+    stored = await stage.run(call)
+    [lease, _] = await stage.claim()
+    await stage.settle(lease, Finished(None))
+    after = stage.digest()
+
+    assert stored.words == ["queued", "queued"]
+    assert (await stage.run(call)).words == ["finished", "started"]
+    assert stage.digest() == after
+    assert await stage.enqueue(new_job("b")) == ["duplicate started"]
+
+
 def _claim(stage: Stage, *queues: str, limit: int = 10, nonce: str = "n1") -> Operation[operations.Claimed]:
     return operations.claim(
         stage.keys,

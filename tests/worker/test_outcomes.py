@@ -193,7 +193,7 @@ async def test_arguments_that_are_no_arguments_fail_the_job_at_once(
     db.hset(space.keys.job(job.id), "data", data)
     await burst(queue)
 
-    assert (await last_line(job)).endswith("are not a pair of positional and keyword arguments")
+    assert (await last_line(job)).endswith("are neither a list nor positional and keyword arguments")
 
 
 async def test_a_record_without_arguments_fails_the_job_at_once(

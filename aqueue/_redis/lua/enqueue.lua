@@ -17,7 +17,7 @@ local wake_key      = KEYS[6] -- list  wake tokens
 local prefix        = ARGV[1] -- str   of all keys; a batch's job keys are made from it
 local queue         = ARGV[2] -- str   the queue's name
 local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
--- ARGV[4...] per job: id, nonce, mode ("", "front" or "save"), priority, delay_ms, ttl_ms ("" for none),
+-- ARGV[4...] per job: id, nonce ("": the id was made for this call), mode ("", "front" or "save"), priority, delay_ms, ttl_ms ("" for none),
 -- the number of fields and values that follow, and these
 
 -- include: clock
@@ -36,7 +36,7 @@ while i <= #ARGV do
   local id, nonce, mode = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "nonce", "queue", "incarnation", "fence")
   local word
-  if h[2] == nonce then
+  if h[1] and (h[2] or "") == nonce then
     word = h[1]
     seen[id] = { nonce = nonce, word = word } -- what was a duplicate of it in this call stays one, also at its end
   elseif seen[id] then
@@ -76,14 +76,17 @@ for _, job in ipairs(accepted) do
   local at, h = job.at, job.h
   local id = ARGV[at]
   local job_key = prefix .. "job:" .. id
-  local fields = { "status", job.word, "nonce", ARGV[at + 1], "queue", queue }
+  local fields = { "status", job.word, "queue", queue }
   if h[1] then
     redis.call("UNLINK", job_key, prefix .. "result:" .. id, prefix .. "history:" .. id)
     if REGISTRY[h[1]] then
       redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
-    fields[7], fields[8] = "incarnation", whole((tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1))
-    fields[9], fields[10] = "fence", h[5] or "0"
+    fields[5], fields[6] = "incarnation", whole((tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1))
+    fields[7], fields[8] = "fence", h[5] or "0"
+  end
+  if ARGV[at + 1] ~= "" then
+    fields[#fields + 1], fields[#fields + 2] = "nonce", ARGV[at + 1]
   end
   fields[#fields + 1] = job.word == "queued" and "enqueued_at" or "created_at"
   fields[#fields + 1] = whole(now)
