@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -97,10 +98,10 @@ class Mirror:
             return [_past(entry) for entry in history(self.keys, "").decode([raw])]
         if isinstance(raw, bytes):
             return int(raw) + self.ahead if kind in ("heartbeat", "hold") else raw.decode()
+        if kind in ("job", "worker"):
+            return plain(dict(zip(raw[::2], raw[1::2], strict=True)))
         parts = [part.decode() for part in raw]
         pairs = dict(zip(parts[::2], parts[1::2], strict=False))
-        if kind in ("job", "worker"):
-            return {name: _plain(name, value) for name, value in pairs.items()}
         if kind == "meta":
             return {name: value for name, value in pairs.items() if name not in ("seq", "front")}
         if kind in (*AGEING, "workers"):
@@ -108,8 +109,13 @@ class Mirror:
         return list(pairs) if kind == "queue" else sorted(parts)
 
 
-def _plain(name: str, value: str) -> str:
-    return SOME_TIME if name in CLOCKS else "place" if name == "place" else value
+def plain(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """A record as the world keeps it."""
+    texts = {name.decode(): value.decode() for name, value in fields.items()}
+    return {
+        name: SOME_TIME if name in CLOCKS else "place" if name == "place" else value
+        for name, value in texts.items()
+    }
 
 
 def _past(entry: PastExecution) -> tuple[str, ...]:

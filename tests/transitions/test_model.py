@@ -34,7 +34,7 @@ from aqueue._redis.source import from_url
 from aqueue._redis.sync_client import SyncClient
 from aqueue.errors import QueueFull
 from tests.servers import Server
-from tests.transitions.mirror import Mirror, check_partition, expected, snapped
+from tests.transitions.mirror import Mirror, check_partition, expected, plain, snapped
 from tests.transitions.model import Model
 from tests.transitions.world import LEASE
 
@@ -88,7 +88,6 @@ def attempt(call: Callable[[], Any]) -> Any:
 class JobMachine(RuleBasedStateMachine):
     """Producers, two workers and maintenance."""
 
-    server: ClassVar[Server]
     client: ClassVar[SyncClient]
 
     def __init__(self) -> None:
@@ -188,6 +187,8 @@ class JobMachine(RuleBasedStateMachine):
 
         def view(reply: Any) -> tuple[list[tuple[str, str]], int | None, bool]:
             claimed = operation.decode(reply)
+            for lease in claimed.leases:
+                assert plain(lease.record.fields) == self.world.jobs[lease.job_id], "not as it is stored"
             self.leases = [*self.leases, *claimed.leases][-12:]
             return [(lease.job_id, lease.token) for lease in claimed.leases], claimed.next_ms, claimed.more
 
@@ -334,7 +335,6 @@ def own_server() -> Iterator[Server]:
 
 def run_model(server: Server, *, runs: int, steps: int, seed: int = 0, shrink: bool = True) -> None:
     """Raises what the model finds."""
-    JobMachine.server = server
     JobMachine.client = SyncClient(from_url(server.url))
     phases = (
         set(hypothesis.Phase) - {hypothesis.Phase.explain} - (set() if shrink else {hypothesis.Phase.shrink})
@@ -356,7 +356,7 @@ def test_random_calls_keep_the_promises(own_server: Server) -> None:
     setting = os.environ.get
     run_model(
         own_server,
-        runs=int(setting("AQUEUE_MODEL_RUNS", "60")),
+        runs=int(setting("AQUEUE_MODEL_RUNS", "80")),
         steps=int(setting("AQUEUE_MODEL_STEPS", "50")),
         seed=int(setting("AQUEUE_MODEL_SEED", "0")),
     )
