@@ -146,15 +146,17 @@ class ChildProcess:
                 _kill_group(self.pid)
 
     async def end(self) -> None:
-        """Kill it, wait for its end and forget it."""
+        """Kill it, wait for its end and forget it; cancelled, it does not wait."""
         self.kill()
-        await self._gone.wait()
-        self._output.close()
-        os.close(self._life)
-        if self._writer is not None:
-            self._writer.close()
-        else:
-            self._socket.close()
+        try:
+            await self._gone.wait()
+        finally:
+            self._output.close()
+            os.close(self._life)
+            if self._writer is not None:
+                self._writer.close()
+            else:
+                self._socket.close()
 
     async def ended(self) -> None:
         """Wait for its end."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aqueue import Job, Queue, get_current_job
 from aqueue.connection import Namespace
-from tests.support import age, wait_until
+from tests.support import wait_until
 from tests.worker import jobs
-from tests.worker.hands import burst, record, recover, working
+from tests.worker.hands import burst, record, take_away, working
 from tests.worker.jobs import Probe
 
 
@@ -73,8 +73,7 @@ async def test_a_fenced_execution_cannot_write_while_another_one_runs(
     job = await queue.enqueue(jobs.write_behind_the_door, probe_name)
     async with working(queue, lease=30):
         await wait_until(lambda: probe.running)
-        await age(space, seconds=60)
-        await recover(space)
+        await take_away(space, job)
         await wait_until(lambda: probe.starts == 2)  # the same worker claims it again
         probe.open()
         await job.wait(5)
@@ -107,8 +106,7 @@ async def test_an_execution_that_lost_its_job_still_has_its_own_lower_fencing_to
     async with working(queue):
         job = await queue.enqueue(jobs.note_fencing_token, probe_name)
         await wait_until(lambda: probe.running)
-        await age(space, seconds=60)
-        await recover(space)
+        await take_away(space, job)
         await wait_until(lambda: probe.starts == 2)
         probe.open()
         await job.wait(5)

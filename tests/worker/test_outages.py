@@ -18,6 +18,9 @@ from tests.worker import jobs
 from tests.worker.hands import make_worker, record, status, working
 from tests.worker.jobs import Probe
 
+#: What a busy machine may take longer, seconds; without the limits under test it would be for ever.
+SLOW = 10.0
+
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
@@ -161,7 +164,7 @@ async def test_a_worker_ends_though_redis_is_away(
     await worker.stop()
     assert await task
 
-    assert time.monotonic() - began < 0.3 + 0.3 + 0.3 + 2.5
+    assert time.monotonic() - began < 0.3 + 0.3 + 0.3 + 2.5 + SLOW
     if how == "freeze":
         own_server.thaw()
         async with working(own_queue, lease=1):
@@ -183,7 +186,7 @@ async def test_outcomes_that_cannot_be_recorded_hold_up_the_end_for_the_farewell
     await worker.stop()
     await task
 
-    assert time.monotonic() - began < 0.3 + 0.3 + 4.5
+    assert time.monotonic() - began < 0.3 + 0.3 + 4.5 + SLOW
 
 
 async def test_an_idle_worker_ends_at_once_though_redis_is_away(own_server: Server, own_queue: Queue) -> None:
@@ -195,7 +198,7 @@ async def test_an_idle_worker_ends_at_once_though_redis_is_away(own_server: Serv
     await worker.stop()
     await task
 
-    assert time.monotonic() - began < 4.5  # the last claim, a beat, the last call
+    assert time.monotonic() - began < 4.5 + SLOW  # the last claim, a beat, the last call
 
 
 # -- what Redis refuses
