@@ -10,9 +10,9 @@ import pytest
 
 from aqueue import Job, JobCanceled, JobStopped, Queue
 from aqueue.connection import Namespace
-from tests.support import age, wait_until
+from tests.support import wait_until
 from tests.worker import jobs
-from tests.worker.hands import record, recover, status, working
+from tests.worker.hands import record, status, take_away, working
 from tests.worker.jobs import Probe
 
 #: What is asked, and how the job ends.
@@ -137,8 +137,7 @@ async def test_a_request_holds_although_the_lease_is_lost(
         job = await queue.enqueue(jobs.hold, probe_name)
         await wait_until(lambda: probe.running)
         db.hset(space.keys.job(job.id), "request", "cancel")
-        await age(space, seconds=60)
-        await recover(space)
+        await take_away(space, job)
         probe.open()
         await wait_until(lambda: not probe.running)
 
