@@ -201,11 +201,21 @@ class Worker:
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task
+            task.add_done_callback(self._ended_early)
             yield self
         finally:
-            if self._run is not None and not task.done():
+            task.remove_done_callback(self._ended_early)
+            if not ready.done():
+                task.cancel()  # there is nothing to drain yet
+            elif self._run is not None and not task.done():
                 self._run.ask_to_stop()
             await task
+
+    def _ended_early(self, task: asyncio.Task[bool]) -> None:
+        """Say it now: who works inside another program raises it only when that ends."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("worker %s has ended, no jobs are run here any more", self.name, exc_info=error)
 
     @classmethod
     async def all(

@@ -287,3 +287,26 @@ async def test_no_thread_and_no_task_is_left(queue: Queue) -> None:
 
     left = [thread.name for thread in set(threading.enumerate()) - threads_before]
     assert not [name for name in left if name.startswith("aqueue")]
+
+
+async def test_a_worker_that_dies_inside_another_program_says_so_at_once(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def program() -> None:
+        async with make_worker(queue).running() as worker:
+            assert worker._run is not None
+            worker._run._refused(QueueUnavailable("Redis refuses the credentials"))
+            await wait_until(lambda: "no jobs are run here any more" in caplog.text)
+
+    with pytest.raises(QueueUnavailable, match="the credentials"):
+        await program()
+    assert caplog.text.count("QueueUnavailable: Redis refuses the credentials") == 1
+
+
+async def test_a_start_inside_another_program_can_be_cancelled_while_redis_is_away() -> None:
+    worker = Worker("default", f"redis://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), worker.running():
+            pass
+    assert time.monotonic() - began < 5
