@@ -184,4 +184,10 @@ def _failure(job_id: str, frame: Frame | None, child: ChildProcess) -> FailedInC
     head = frame[0]
     if head["kind"] == "unknown":
         return UnknownInChild(head["path"])
-    return FailedInChild(job_id, Failed(head["type"], head["message"], head["traceback"]), head["names"])
+    failed = Failed(*(_text(head.get(part)) for part in ("type", "message", "traceback")))
+    return FailedInChild(job_id, failed, [_text(name) for name in head.get("names") or ()])
+
+
+def _text(value: object) -> str:
+    """A job's code can send what it likes: text that can be stored, whatever it is."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

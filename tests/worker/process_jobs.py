@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from aqueue import AqueueError, JobInterrupted, Queue, get_current_job
 from aqueue.sync import get_current_job as get_sync_job
+from aqueue.worker import child
 
 
 def pid(*_: Any) -> int:
@@ -237,3 +239,11 @@ def fork(how: str) -> int:
 
 async def fork_in_coroutine(how: str) -> int:
     return fork(how)
+
+
+def forge(**head: Any) -> None:
+    """Say in the child's place how the job ended."""
+    for found in gc.get_objects():
+        if isinstance(found, child.Child):
+            found._send({"kind": "failed", **head})
+    time.sleep(30)

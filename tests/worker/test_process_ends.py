@@ -14,6 +14,7 @@ import pytest
 
 from aqueue import Job, JobProcessDied, JobTimeout, Queue
 from aqueue.connection import Namespace
+from aqueue.worker import children
 from tests.chaos.procs import Fleet
 from tests.support import wait_until
 from tests.worker import process_jobs
@@ -249,3 +250,26 @@ async def test_a_killed_worker_leaves_no_process(
         pids = [int(pid) for pid in (await told(tmp_path, "begun")).split()]
         worker.kill()
         await has_ended(*pids)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {},
+        {"type": 1, "message": None, "traceback": 5, "names": [7]},
+        {"type": "E", "message": "\ud800", "traceback": "\ud800", "names": ["\ud800"]},
+        {"kind": "unknown", "path": None},
+        {"kind": ["nobody knows"]},
+    ],
+    ids=str,
+)
+async def test_what_a_jobs_code_sends_in_the_childs_place_costs_no_slot(
+    processes: Queue, head: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "MAX_JOBS", 1)  # the other job gets a child that does not lie
+    job = await processes.enqueue(process_jobs.forge, **head)
+    other = await processes.enqueue(process_jobs.add, 1, 2)
+
+    async with working(processes, concurrency=1, max_children=1):
+        assert await other.wait(20) == 3
+    assert await job.get_status() in ("failed", "scheduled")
