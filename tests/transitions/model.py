@@ -30,7 +30,7 @@ class Model(World):
         for new in new_jobs:
             old = self.jobs.get(new.id, {})
             word = "created" if new.mode == "save" else "scheduled" if new.delay_ms > 0 else "queued"
-            if old.get("nonce") == new.nonce:
+            if old and old.get("nonce", "") == new.nonce:
                 answered[new.id] = new.nonce, old["status"]
             elif new.id not in answered and old.get("status") not in {"started", *WAITING}:
                 answered[new.id] = new.nonce, word
@@ -45,27 +45,27 @@ class Model(World):
         if stored_as & {"queued", "scheduled"}:
             self.queues.add(queue)
         earliest = self.listed("scheduled", queue)[:1]
-        if "queued" in stored_as or ("scheduled" in stored_as and earliest[0] in accepted):
+        if "queued" in stored_as or ("scheduled" in stored_as and earliest[0] in answered):
             self.wake(queue)
         assert stored_before.items() <= self._stored_by(new_jobs).items(), "a repeated call doubles a job"
         return words
 
     def _stored_by(self, new_jobs: Sequence[NewJob]) -> dict[str, tuple[str, str]]:
         """What there is of these jobs: id -> nonce and incarnation."""
-        nonces, jobs = {new.nonce for new in new_jobs}, self.jobs.items()
-        return {id: (job["nonce"], job.get("incarnation", "0")) for id, job in jobs if job["nonce"] in nonces}
+        found = {new.id: self.jobs[new.id] for new in new_jobs if new.id in self.jobs}
+        nonces = {(new.id, new.nonce) for new in new_jobs}
+        stored = {id: (job.get("nonce", ""), job.get("incarnation", "0")) for id, job in found.items()}
+        return {id: facts for id, facts in stored.items() if (id, facts[0]) in nonces}
 
     def _store(self, new: NewJob, word: str, queue: str) -> None:
         old = self.jobs.get(new.id)
         fields = list(map(str, new.fields))
-        job = {
-            "queue": queue,
-            "nonce": new.nonce,
-            "status": word,
-            **dict(zip(fields[::2], fields[1::2], strict=True)),
-        }
+        job = {"queue": queue, "status": word, **dict(zip(fields[::2], fields[1::2], strict=True))}
+        job |= {"nonce": new.nonce} if new.nonce else {}
         job["enqueued_at" if word == "queued" else "created_at"] = SOME_TIME
-        if old is not None:
+        if old is None:  # whatever there was is forgotten, and a repeated call begins anew
+            self.outcomes = {outcome for outcome in self.outcomes if outcome[0] != new.id}
+        else:
             again = old["status"] != "created"
             job |= {
                 "incarnation": str(int(old.get("incarnation", 0)) + again),
@@ -291,11 +291,11 @@ class Model(World):
         """A tombstone for a minute, which only replays see."""
         self._note_outcome(job_id, "finished")
         job = self.jobs[job_id]
-        kept = {name: job[name] for name in ("token", "nonce", "queue", "fence")}
-        tombstone = {"status": "finished", "gone": "1", "incarnation": job.get("incarnation", "0")}
+        kept = {"nonce": "", "incarnation": "0", **job}
+        kept = {name: kept[name] for name in ("token", "nonce", "queue", "fence", "incarnation")}
         del self.filed[job_id]
         self._forget(job_id)
-        self.jobs[job_id] = kept | tombstone
+        self.jobs[job_id] = kept | {"status": "finished", "gone": "1"}
         self.until[f"job:{job_id}"] = self.now + MINUTE
 
     def _close(self, job_id: str, status: str, error: Failed | None = None) -> None:

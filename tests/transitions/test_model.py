@@ -141,6 +141,11 @@ class JobMachine(RuleBasedStateMachine):
         jobs = [replace(job, nonce=next(self.numbers)) for job in new]
         self._enqueue(queue, [*jobs, jobs[0]] if twice else jobs)
 
+    @rule(new=st.lists(new_jobs, min_size=1, max_size=2), queue=queues)
+    def enqueue_under_new_ids(self, new: list[NewJob], queue: str) -> None:
+        """An id that was made for the call needs no nonce."""
+        self._enqueue(queue, [replace(job, id=f"made{next(self.numbers)}") for job in new])
+
     def _enqueue(self, queue: str, jobs: list[NewJob]) -> None:
         operation = operations.enqueue(self.keys, queue, jobs)
         words = Operation(

@@ -136,7 +136,7 @@ class World:
     def _note_outcome(self, job_id: str, status: str) -> None:
         """Its one outcome."""
         job = self.jobs[job_id]
-        execution = job_id, job["nonce"], job.get("incarnation", "0")
+        execution = job_id, job.get("nonce", ""), job.get("incarnation", "0")
         assert execution not in self.outcomes, f"{execution} ends twice"
         self.outcomes.add(execution)
         self.totals[job["queue"], status] += 1
