@@ -58,7 +58,7 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(job, loop.create_future(), loop.time())
         self._waiting.append(waiting)
-        if self._sender is None:
+        if self._sender is None or self._sender.done():  # an eager task may end while it is made
             self._sender = loop.create_task(self._send_all())
         return await waiting.answer
 

@@ -169,7 +169,7 @@ class Switchboard:
         self._asking += 1
         try:
             while (line := self.line) is None:
-                if self._opening is None:
+                if self._opening is None or self._opening.done():  # it may end while it is made
                     self._opening = asyncio.get_running_loop().create_task(self._open())
                     self._opening.add_done_callback(_noticed)
                 await asyncio.shield(self._opening)

@@ -249,6 +249,7 @@ from aqueue import Queue, WaitTimeout
 queue = Queue()
 
 async def main(number):
+    asyncio.get_running_loop().slow_callback_duration = 60  # debug mode's word on a busy machine
     job = await queue.enqueue("x.y", number)
     others = await asyncio.gather(*(queue.enqueue("x.y", n) for n in range(5)))
     try:
