@@ -74,13 +74,12 @@ class Codec:
         if record.data is None:
             raise PayloadError(f"{what} are missing")
         call: Any = self._decode(record.data, what)
-        if isinstance(call, list):
-            call = {"args": call, "kwargs": {}}
         try:
-            args, kwargs = call["args"], call["kwargs"]
-            if not isinstance(args, list):
+            args: Any = call if _is_list(call) else call["args"]
+            kwargs: dict[str, Any] = {} if _is_list(call) else dict(call["kwargs"])
+            if not _is_list(args):
                 raise TypeError("the positional arguments are no list")
-            return tuple(args), dict(kwargs)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            return tuple(args), kwargs
         except Exception as error:
             raise PayloadError(f"{what} are neither a list nor positional and keyword arguments") from error
 
@@ -176,3 +175,7 @@ def _message(error: BaseException) -> str:
         return str(error)[:500]
     except Exception:
         return "(its message cannot be shown)"
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)

@@ -191,7 +191,8 @@ def _stale(server: Server) -> Callable[[], None]:
 def _locked(server: Server) -> Callable[[], None]:
     """A password from now on, asked of those who are connected, too."""
     client = redis.Redis(port=server.port, retry=None)  # type: ignore[arg-type]
-    run: Any = client.execute_command  # pyright: ignore[reportUnknownMemberType]
+    untyped: Any = client
+    run = untyped.execute_command
     run("CONFIG", "SET", "requirepass", "secret")
     run("AUTH", "secret")
     run("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
