@@ -140,10 +140,10 @@ async def test_jobs_that_were_claimed_after_an_outage_run_on_in_a_worker_that_wo
 async def test_jobs_whose_leases_are_confirmed_run_on_in_a_worker_that_would_cancel_them(
     queue: Queue, probe: Probe, probe_name: str
 ) -> None:
-    async with working(queue, lease=1, on_unsure="cancel"):
+    async with working(queue, lease=2, on_unsure="cancel"):
         jobs_ = [await queue.enqueue(func, probe_name, 1) for func in (jobs.hold, jobs.hold_thread)]
         nap = await queue.enqueue(tasks.nap, 2.5)
-        assert await nap.wait(5) == 2.5
+        assert await nap.wait(15) == 2.5
         probe.open()
         assert [await job.wait(5) for job in jobs_] == [1, 1]
 
