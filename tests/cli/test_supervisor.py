@@ -199,7 +199,11 @@ def test_a_supervisor_that_is_killed_leaves_nobody_behind(
 
 
 def test_a_hangup_replaces_all_workers(queue: Queue, supervise: Supervise) -> None:
-    running = supervise("--processes", "1")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored, as by nohup, it would stay that
+    try:
+        running = supervise("--processes", "1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     running.serving(1)
     running.send(signal.SIGHUP)
     running.wait_for(r"ended after .*, to be replaced")
