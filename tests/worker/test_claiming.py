@@ -250,14 +250,14 @@ async def test_a_worker_needs_a_queue(url: str) -> None:
         Worker([])
 
 
-@pytest.mark.parametrize("wrong", [None, 5, b"default", [5], [None], object()], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 5, b"default", [5], [None], object()])
 def test_what_is_no_queue_is_refused(url: str, wrong: Any) -> None:
     with pytest.raises(SettingsError, match="queue"):
         Worker(wrong)
 
 
 @pytest.mark.parametrize("name", ["allow", "signing_key"])
-@pytest.mark.parametrize("wrong", [5, True, object(), [5]], ids=repr)
+@pytest.mark.parametrize("wrong", [5, True, object(), [5]])
 def test_what_is_no_list_is_refused(url: str, name: str, wrong: Any) -> None:
     with pytest.raises(SettingsError, match=name):
         Worker("default", **{name: wrong})
