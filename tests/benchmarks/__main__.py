@@ -7,6 +7,8 @@ within one run mean something.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import platform
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,16 +71,17 @@ def pythons(given: argparse.Namespace) -> dict[str, str]:
     return {name: python for name, python in found.items() if python is not None}
 
 
-def measure(place: Place, figures: Iterable[Figure], reps: int) -> dict[tuple[str, str], list[Numbers]]:
+def measure(place: Place, figures: Sequence[Figure], reps: int) -> dict[tuple[str, str], list[Numbers]]:
+    """All of it; what there is until then when it is interrupted."""
     results: dict[tuple[str, str], list[Numbers]] = defaultdict(list)
-    for rep in range(reps):
-        for figure in figures:
-            for name in place.pythons:
-                if figure.fits(PEERS[name]):
-                    numbers = attempt(place, figure, name)
-                    results[name, figure.name].append(numbers)
-                    shown = ", ".join(f"{key} {value:,.4g}" for key, value in numbers.items())
-                    print(f"{rep + 1} {figure.name:16} {name:13} {shown or 'failed'}", file=sys.stderr)
+    every = itertools.product(range(reps), figures, place.pythons)
+    with contextlib.suppress(KeyboardInterrupt):
+        for rep, figure, name in every:
+            if figure.fits(PEERS[name]):
+                numbers = attempt(place, figure, name)
+                results[name, figure.name].append(numbers)
+                shown = ", ".join(f"{key} {value:,.4g}" for key, value in numbers.items())
+                print(f"{rep + 1} {figure.name:16} {name:13} {shown or 'failed'}", file=sys.stderr)
     return results
 
 

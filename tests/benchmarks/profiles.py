@@ -1,6 +1,7 @@
-"""Where the time goes: the functions with the most CPU of their own, as text.
+"""Where the time goes: the functions with the most time of their own, as text.
 
-The profiler makes short functions look dearer than they are: it is for comparing, not for adding up.
+The profiler makes short functions look dearer than they are, and on a busy machine a call of the system waits
+for its turn: it is for comparing, not for adding up.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import pstats
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def profiled(call: Callable[[Queue], Awaitable[None]], queue: Queue, loop: async
     """Run it under cProfile; the top of the list."""
 
     async def run() -> cProfile.Profile:
-        profile = cProfile.Profile(time.thread_time)  # what others do with the processors does not count
+        profile = cProfile.Profile()
         profile.enable()
         await call(queue)
         profile.disable()
