@@ -183,7 +183,7 @@ def _figures() -> list[Figure]:
         Figure("fetch_many", partial(produced, command="fetch_many", count=10_000), _can_fetch),
         Figure("backlog_1k", partial(backlog, count=1_000), _is_fast, is_long=True),
         Figure("backlog_100k", partial(backlog, count=100_000), _is_fast, is_long=True),
-        Figure("backlog_1m", partial(backlog, count=1_000_000), _is_fast, is_long=True),
+        Figure("backlog_1m", partial(backlog, count=1_000_000), _is_ours, is_long=True),
         Figure("scheduled", scheduled, _is_ours),
         Figure("spin_1", partial(several, workers=1, job="spin"), _is_ours),
         Figure("spin_2", partial(several, workers=2, job="spin"), _is_ours),
