@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -110,6 +111,10 @@ def facts(place: Place) -> dict[str, Any]:
 
 def main() -> None:
     given = arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.default_int_handler
+        )  # also in the background, and the server ends with us
     binary = redis_binary()
     with Server(aof=False, binary=binary) as server, tempfile.TemporaryDirectory() as folder:
         if given.profile:

@@ -187,6 +187,7 @@ def _figures() -> list[Figure]:
         Figure("scheduled", scheduled, _is_ours),
         Figure("spin_1", partial(several, workers=1, job="spin"), _is_ours),
         Figure("spin_2", partial(several, workers=2, job="spin"), _is_ours),
+        Figure("spin_1_process", partial(several, workers=1, job="spin", is_supervised=True), _is_ours),
         Figure("spin_2_processes", partial(several, workers=2, job="spin", is_supervised=True), _is_ours),
         Figure("noop_1", partial(several, workers=1, job="noop"), _is_ours),
         Figure("noop_2", partial(several, workers=2, job="noop"), _is_ours),

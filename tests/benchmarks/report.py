@@ -42,6 +42,7 @@ ROWS = [
     ("start-up to the first job, s", "startup", "seconds"),
     ("1 ms of CPU a job, one worker, jobs/s", "spin_1", "rate"),
     ("1 ms of CPU a job, two workers, jobs/s", "spin_2", "rate"),
+    ("1 ms of CPU a job, --processes 1, jobs/s", "spin_1_process", "rate"),
     ("1 ms of CPU a job, --processes 2, jobs/s", "spin_2_processes", "rate"),
     ("no-ops, one worker, jobs/s", "noop_1", "rate"),
     ("no-ops, two workers, jobs/s", "noop_2", "rate"),
