@@ -14,6 +14,8 @@ from tests.chaos.procs import Fleet
 from tests.servers import Server
 from tests.support import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(60)
 async def test_every_job_ends_though_redis_is_killed_and_restarted_under_load(

@@ -17,6 +17,8 @@ from tests.chaos.procs import Fleet
 from tests.servers import Server
 from tests.support import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(40)
 async def test_jobs_finish_inside_the_grace_and_none_is_run_again(

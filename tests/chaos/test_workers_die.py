@@ -16,6 +16,8 @@ from tests.chaos.procs import Fleet, WorkerProc
 from tests.servers import Server
 from tests.support import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(60)
 async def test_nothing_is_lost_when_workers_are_killed_at_random(

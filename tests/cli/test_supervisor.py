@@ -29,7 +29,7 @@ from tests.cli.hands import enqueue, statuses, wait_for_status
 from tests.cli.terminal import is_running
 from tests.servers import Server, free_port
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.timeout(90), pytest.mark.slow]
 
 AQUEUE = [sys.executable, "-m", "aqueue"]
 
