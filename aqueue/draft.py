@@ -100,7 +100,7 @@ def new_job(
     """
     nonce = "" if is_new_id else new_nonce()
     fields = [part for pair in record.fields.items() if pair[0] not in _SET_BY_REDIS for part in pair]
-    signature = codec.seal.sign(record.evolve(queue=queue, nonce=nonce or None))
+    signature = codec.seal.sign(record, queue=queue, nonce=nonce or None)
     if signature is not None:
         fields += (b"sig", signature)
     size = sum(map(len, fields))

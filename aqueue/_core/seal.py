@@ -31,9 +31,9 @@ class Seal:
     #: None: nothing is signed.
     keys: Keyring | None
 
-    def sign(self, record: JobRecord) -> bytes | None:
-        """The signature of a job that is about to be enqueued; None without keys."""
-        return None if self.keys is None else self.keys.sign(*self._call(record))
+    def sign(self, record: JobRecord, **placed: str | None) -> bytes | None:
+        """The signature of a job that is about to be enqueued, with these fields; None without keys."""
+        return None if self.keys is None else self.keys.sign(*self._call(record.evolve(**placed)))
 
     def verified(self, record: JobRecord) -> JobRecord:
         """The record, trusted from here on; without keys as it is.
