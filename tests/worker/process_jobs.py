@@ -15,12 +15,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aqueue import AqueueError, JobInterrupted, Queue, get_current_job
+from aqueue import AqueueError, JobInterrupted, Queue, get_current_job, job
 from aqueue.sync import get_current_job as get_sync_job
 from aqueue.worker import child
 
 
 def pid(*_: Any) -> int:
+    return os.getpid()
+
+
+@job("p", executor="process")
+def decorated_pid() -> int:
     return os.getpid()
 
 

@@ -237,6 +237,19 @@ async def test_the_call_decides_before_the_queue_and_the_queue_before_the_worker
     assert [job.executor for job in said] == ["process", "thread", "process", "thread", None]
 
 
+async def test_the_decorator_decides_after_the_call_and_before_the_queue(url: str, namespace: str) -> None:
+    threads = Queue("p", executor="thread")
+    said = [
+        await process_jobs.decorated_pid.delay(),
+        await threads.enqueue(process_jobs.decorated_pid),
+        await threads.enqueue(process_jobs.decorated_pid, executor="thread"),
+        await process_jobs.decorated_pid.options(executor="thread").delay(),
+    ]
+    await burst(threads, max_children=1)
+
+    assert [await job.wait(0) == os.getpid() for job in said] == [False, False, True, True]
+
+
 async def test_a_job_that_is_made_first_takes_the_queues_executor(processes: Queue) -> None:
     plain = await processes.enqueue_job(Job.create(process_jobs.pid))
     own = await processes.enqueue_job(Job.create(process_jobs.pid, executor="thread"))
