@@ -25,6 +25,7 @@ from tests.worker.hands import make_worker, record, working
 from tests.worker.jobs import Probe
 
 rows = pytest.mark.parametrize("trouble", PASSING, ids=lambda trouble: trouble.name)
+everything = pytest.mark.parametrize("trouble", [*PASSING, *REFUSING], ids=lambda trouble: trouble.name)
 refusals = pytest.mark.parametrize("trouble", REFUSING, ids=lambda trouble: trouble.name)
 
 
@@ -66,7 +67,7 @@ async def test_an_enqueue_waits_until_it_is_over_and_is_in_once(
     assert await own_queue.get_job_ids() == ["first", "mine"]
 
 
-@rows
+@everything
 async def test_a_worker_records_what_ended_meanwhile_and_goes_on(
     trouble: Trouble, own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
 ) -> None:
@@ -118,24 +119,6 @@ async def test_a_refusal_is_told_at_once_and_nothing_is_made(
         assert caught.value.refused
         assert not caught.value.uncertain
     assert await own_queue.get_job_ids() == ["first"]
-
-
-@refusals
-async def test_a_worker_waits_for_credentials_that_are_being_changed(
-    trouble: Trouble, own_server: Server, own_queue: Queue, probe: Probe, probe_name: str
-) -> None:
-    async with working(own_queue, lease=2):
-        held = await own_queue.enqueue(jobs.hold, probe_name, "ended in trouble")
-        await wait_until(lambda: probe.running)
-        with trouble.on(own_server) as cure:
-            probe.open()
-            await wait_until(lambda: not probe.running)
-            await wait_until(lambda: has_noticed(own_queue))
-            cure()
-
-        assert await held.wait(10) == "ended in trouble"
-        assert await (await own_queue.enqueue(tasks.add, 1, 2)).wait(10) == 3
-    assert probe.starts == 1
 
 
 @refusals
