@@ -1,4 +1,4 @@
-"""Bring work: wait for it without polling, and claim as many jobs as there are free slots.
+"""Bring work: wait for it without polling, and claim jobs for the free slots, at most half of all at a time.
 
 A worker without free slots neither claims nor waits on the wake keys. What a wake token or the
 timer of a scheduled job says is only "look again"; the claim alone moves jobs.
@@ -17,6 +17,7 @@ from aqueue._redis.doorbell import Doorbell
 from aqueue._redis.faults import CAUGHT, SHORTEST_PAUSE, ServerError
 from aqueue._redis.operations import BATCH, Claimed
 from aqueue.connection import Namespace
+from aqueue.worker.running import Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
@@ -42,16 +43,9 @@ class Fetcher:
         worker_id: str,
         name: str,
         start: Callable[[Lease], None],
-        taken: Callable[[], int],
-        busy: Callable[[], bool],
+        running: Running,
     ) -> None:
-        """Make a fetcher.
-
-        Args:
-            start: Begins to run a lease.
-            taken: How many slots are taken.
-            busy: Whether some execution is not settled.
-        """
+        """Make a fetcher; `start` begins to run a lease."""
         self._space = space
         self._queues = queues
         self._settings = settings
@@ -59,8 +53,9 @@ class Fetcher:
         self._worker_id = worker_id
         self._name = name
         self._start = start
-        self._taken = taken
-        self._busy = busy
+        #: Half the slots: while Redis works on one half's jobs, the other half runs.
+        self._most = min(max(1, settings.concurrency // 2), BATCH)
+        self._running = running
         self._nonces = map(str, itertools.count(int(FIRST_CLAIM)))
         self._changed = asyncio.Event()
         #: A wake token was taken: claim now, also without a free slot, so that it is passed on.
@@ -92,7 +87,7 @@ class Fetcher:
             self._idle_since = asyncio.get_running_loop().time()
             while not self._stopped and not self.is_full():
                 free = self._free()
-                if free == 0 and self._limits.burst and not self._busy():
+                if free == 0 and self._limits.burst and not self._running.unsettled:
                     logger.warning("all slots are taken by jobs that were given up but do not end")
                     break
                 if not self._rang and not (free and self._look):
@@ -102,7 +97,7 @@ class Fetcher:
                         break
                     continue
                 self._rang = self._look = False
-                was_busy = self._busy()
+                was_busy = self._limits.burst and bool(self._running.unsent)
                 claimed = await self._claim(free)
                 if claimed is None:
                     self._look = True
@@ -111,7 +106,7 @@ class Fetcher:
                 self._arm(claimed.next_ms)
                 if claimed.more and self._free() > 0:
                     continue
-                if self._limits.burst and not was_busy and not self._busy():
+                if self._limits.burst and not (was_busy or self._running.unsettled):
                     break  # had a job run when the claim was sent, it might be queued again by now
         finally:
             await self._close()
@@ -121,7 +116,7 @@ class Fetcher:
         return self._limits.max_jobs is not None and self.claimed >= self._limits.max_jobs
 
     def _free(self) -> int:
-        free = min(self._settings.concurrency - self._taken(), BATCH)
+        free = min(self._running.free, self._most)
         if self._limits.max_jobs is not None:
             free = min(free, self._limits.max_jobs - self.claimed)
         return max(0, free)
@@ -129,7 +124,7 @@ class Fetcher:
     async def _wait(self) -> bool:
         """Wait until something has changed; whether max_idle_time is over."""
         seconds = None
-        if self._limits.max_idle is not None and not self._busy():
+        if self._limits.max_idle is not None and not self._running.unsettled:
             seconds = self._idle_since + self._limits.max_idle - asyncio.get_running_loop().time()
             if seconds <= 0:
                 return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -28,7 +28,7 @@ from aqueue.worker.memory import watch_memory
 from aqueue.worker.report import report
 from aqueue.worker.running import Ask, Execution, Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
-from aqueue.worker.settler import Settler
+from aqueue.worker.settler import Ended, Settler
 from aqueue.worker.shield import finish
 from aqueue.worker.watchdog import Watchdog
 from aqueue.worker.zombies import Zombies
@@ -58,7 +58,7 @@ class Run:
         self._progress = asyncio.Event()
         self._stopping = asyncio.Event()
         self._refusal: QueueUnavailable | None = None
-        self.running: Running = Running()
+        self.running: Running = Running(settings.concurrency)
         #: Whether the grace is skipped.
         self.is_forced: bool = False
         #: Why another process should take this one's place.
@@ -68,20 +68,21 @@ class Run:
             space, settings, lifespan,
             begun=self._begun,
             decided=self._decided,
-            over=self._free,
+            over=self._over,
             outlived=self._zombies.notice,
             leaving=self._is_cancelled,
         )  # fmt: skip
         self._deadlines = Deadlines(self.running, self._deadline_passed)
-        self._settler = Settler(self._space, self._settled)
+        self._settler = Settler(
+            self._space, sent=self._sent, refused=self._settlement_refused, settled=self._settled
+        )
         self._maintenance = Maintenance(space, settings.lease_ms, refused=self._refused)
         self._fetcher = Fetcher(
             space, me.queues, settings, limits,
             worker_id=me.id,
             name=me.name,
             start=self._start,
-            taken=self.running.__len__,
-            busy=lambda: bool(self.running.unsettled),
+            running=self.running,
         )  # fmt: skip
         self._heartbeat = Heartbeat(space, settings, me.id, self.running, self._facts, self._heard)
         self._watchdog = Watchdog(self.running, settings, self._heartbeat.beat_now)
@@ -300,23 +301,38 @@ class Run:
             self._settler.add(execution, outcome)
             return
         execution.is_settled = True
-        self._free(execution)
+        self._over(execution)
 
-    def _settled(self, execution: Execution, outcome: Outcome, word: str) -> None:
-        execution.is_settled = True
-        if word != "lost":
-            self._me.finished += isinstance(outcome, Finished)
-            self._me.failed += isinstance(outcome, Failed)
-            if self._me.told is not None:
-                self._me.told(execution.lease, outcome)
-        report(execution.lease, outcome, word)
-        self._free(execution)
+    def _over(self, execution: Execution) -> None:
+        """Its code runs no more, or nothing is to be recorded."""
+        if execution.is_settled:
+            self.running.release(execution)
+            self._fetcher.notice()
+            self._progress.set()
 
-    def _free(self, execution: Execution) -> None:
-        """Free the slot once the outcome is recorded and the code is over."""
-        self.running.release(execution)
+    def _sent(self, ended: Sequence[Ended]) -> None:
+        """Outcomes leave: a claim may follow them at once."""
+        for execution, _ in ended:
+            self.running.leave(execution)
+        self._fetcher.notice()
+
+    def _settlement_refused(self, ended: Sequence[Ended]) -> None:
+        for execution, _ in ended:
+            self.running.stay(execution)
+
+    def _settled(self, ended: Sequence[Ended], words: Sequence[str]) -> None:
+        for (execution, outcome), word in zip(ended, words, strict=True):
+            execution.is_settled = True
+            self.running.release(execution)
+            if word != "lost":
+                self._me.finished += isinstance(outcome, Finished)
+                self._me.failed += isinstance(outcome, Failed)
         self._fetcher.notice()
         self._progress.set()
+        for (execution, outcome), word in zip(ended, words, strict=True):  # last: a log handler may raise
+            if self._me.told is not None and word != "lost":
+                self._me.told(execution.lease, outcome)
+            report(execution.lease, outcome, word)
 
     def _heard(self, news: News) -> None:
         """What a beat brought back. A job may have been settled and claimed again since it was sent."""

@@ -1,8 +1,8 @@
 """`Running`: the executions that hold a slot of this worker, and what has been asked of them.
 
-An execution keeps its slot until its outcome is recorded and its code is over: one that is
-settled while its code still runs is a zombie. Only the event loop changes the table; the
-heartbeat thread takes copies.
+An execution keeps its slot until its code is over and its outcome is on its way to Redis, and stays
+in the table until that is recorded. One that is settled while its code still runs is a zombie. Only the
+event loop changes the table; the heartbeat thread takes copies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Execution:
     """One lease being run."""
 
     __slots__ = (
-        "asked", "began", "deadline", "has_begun", "is_decided", "is_over", "is_settled",
+        "asked", "began", "deadline", "has_begun", "is_decided", "is_leaving", "is_over", "is_settled",
         "lease", "lock", "sure_since", "task", "thread",
     )  # fmt: skip
 
@@ -50,6 +50,8 @@ class Execution:
         self.has_begun: bool = False
         #: Its outcome is known and on its way.
         self.is_decided: bool = False
+        #: Its code is over, and its outcome is on its way to Redis: see `Running.free`.
+        self.is_leaving: bool = False
         #: Redis has answered.
         self.is_settled: bool = False
         #: Its code runs no more.
@@ -71,8 +73,10 @@ class Execution:
 class Running:
     """The executions of a worker, by job and token: a lost job that was claimed again may run twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, concurrency: int) -> None:
         self._by_lease: dict[tuple[str, str], Execution] = {}
+        self._concurrency = concurrency
+        self._leaving = 0
         #: No lease is renewed: the loop has been blocked for too long.
         self.has_given_up = False
 
@@ -86,11 +90,33 @@ class Running:
         """Take a slot."""
         self._by_lease[execution.lease.job_id, execution.lease.token] = execution
 
-    def release(self, execution: Execution) -> bool:
-        """Free the slot if nothing holds it any more; whether it did."""
-        if not (execution.is_settled and execution.is_over):
-            return False
-        return self._by_lease.pop((execution.lease.job_id, execution.lease.token), None) is not None
+    @property
+    def free(self) -> int:
+        """How many leases may be claimed now.
+
+        A claim follows the settlements that were sent before it, so their slots count as free already. While
+        Redis answers claims but no settlements, outcomes pile up: they are never more than twice the slots.
+        """
+        held = len(self._by_lease)
+        return max(0, self._concurrency - held + min(self._leaving, self._concurrency))
+
+    def leave(self, execution: Execution) -> None:
+        """Its outcome is being sent: free the slot if its code is over."""
+        if execution.is_over and not execution.is_leaving:
+            execution.is_leaving = True
+            self._leaving += 1
+
+    def stay(self, execution: Execution) -> None:
+        """Redis has refused its outcome: it takes its slot again."""
+        if execution.is_leaving:
+            execution.is_leaving = False
+            self._leaving -= 1
+
+    def release(self, execution: Execution) -> None:
+        """Forget it if its outcome is recorded and its code is over."""
+        if execution.is_settled and execution.is_over:
+            self.stay(execution)
+            self._by_lease.pop((execution.lease.job_id, execution.lease.token), None)
 
     def get(self, lease: Lease) -> Execution | None:
         """The execution of this very lease."""
@@ -124,6 +150,11 @@ class Running:
     def unsettled(self) -> list[Execution]:
         """Executions whose outcome is not recorded yet."""
         return [execution for execution in self if not execution.is_settled]
+
+    @property
+    def unsent(self) -> list[Execution]:
+        """Executions whose outcome is not even on its way: a claim that is sent now cannot follow it."""
+        return [execution for execution in self if not execution.is_settled and not execution.is_leaving]
 
     @property
     def undecided(self) -> list[Execution]:

@@ -27,13 +27,24 @@ Ended = tuple[Execution, Outcome]
 class Settler:
     """The outcomes of a worker on their way to Redis."""
 
-    def __init__(self, space: Namespace, settled: Callable[[Execution, Outcome, str], None]) -> None:
+    def __init__(
+        self,
+        space: Namespace,
+        *,
+        sent: Callable[[Sequence[Ended]], None],
+        refused: Callable[[Sequence[Ended]], None],
+        settled: Callable[[Sequence[Ended], Sequence[str]], None],
+    ) -> None:
         """Make a settler.
 
         Args:
-            settled: Called with each execution, its outcome and Redis' word for it; see `operations.settle`.
+            sent: Called with outcomes that are sent before whatever it wakes may send something.
+            refused: Called with outcomes that Redis has refused; they will be sent again.
+            settled: Called with outcomes and Redis' word for each; see `operations.settle`.
         """
         self._space = space
+        self._sent = sent
+        self._refused = refused
         self._settled = settled
         self._ended: list[Ended] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,6 +69,7 @@ class Settler:
         task = asyncio.get_running_loop().create_task(self._settle(batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._sent(batch)  # whoever it wakes takes a step after the task's first, which sends
 
     async def _settle(self, batch: Sequence[Ended]) -> None:
         pairs = [(execution.lease, outcome) for execution, outcome in batch]
@@ -66,12 +78,12 @@ class Settler:
         except ServerError:
             ids = ", ".join(execution.lease.job_id for execution, _ in batch)
             logger.exception("Redis refuses to record how these jobs ended, trying again: %s", ids)
+            self._refused(batch)
             await asyncio.sleep(REFUSED_PAUSE)
             for ended in batch:  # each alone, so that one damaged record does not hold up the others
                 self._send([ended])
             return
-        for (execution, outcome), word in zip(batch, words, strict=True):
-            self._settled(execution, outcome, word)
+        self._settled(batch, words)
 
 
 def _size(ended: Ended) -> int:

@@ -67,7 +67,7 @@ async def test_a_thousand_jobs_are_enqueued_in_ten_and_fetched_in_one(
     assert sum(trips.values()) == 1
 
 
-async def test_a_worker_of_one_job_at_a_time_needs_two_round_trips_for_each(
+async def test_a_worker_of_one_job_at_a_time_needs_a_claim_and_a_settlement_for_each(
     queue: Queue, trips: Trips
 ) -> None:
     await queue.enqueue_many(Queue.prepare_data(tasks.add, (1, 2)) for _ in range(50))
