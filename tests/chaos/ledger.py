@@ -30,20 +30,31 @@ class Entry:
 
 
 class Ledger:
+    """Reads what was added since it last looked, so that it can be asked again and again."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         path.touch()
+        self._entries: list[Entry] = []
+        self._starts: Counter[str] = Counter()
+        self._read = 0
 
     def entries(self) -> list[Entry]:
-        found: list[Entry] = []
-        for line in self.path.read_text().splitlines():
+        with open(self.path, "rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        new = new[: new.rfind(b"\n") + 1]  # the last line may be under way
+        self._read += len(new)
+        for line in new.decode().splitlines():
             job_id, token, event, pid, at = line.split()
-            found.append(Entry(job_id, token, event, int(pid), float(at)))
-        return found
+            self._entries.append(Entry(job_id, token, event, int(pid), float(at)))
+            self._starts[job_id] += event == "start"
+        return self._entries
 
     def starts(self) -> Counter[str]:
         """How often each job was started."""
-        return Counter(entry.job_id for entry in self.entries() if entry.event == "start")
+        self.entries()
+        return +self._starts
 
     def starts_of(self, job_id: str) -> list[Entry]:
         return [entry for entry in self.entries() if entry.job_id == job_id and entry.event == "start"]

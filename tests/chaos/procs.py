@@ -20,14 +20,16 @@ ROOT = Path(__file__).parents[2]
 class WorkerProc:
     """`python -m aqueue worker` in a subprocess."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, lease: float) -> None:
         self.log = log
+        self.lease = lease
+        #: When it was killed by us, on the monotonic clock.
+        self.killed_at: float | None = None
         with open(log, "wb") as errors:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=ROOT
             )
         self.began = time.monotonic()
-        self.is_frozen = False
 
     @property
     def pid(self) -> int:
@@ -48,6 +50,7 @@ class WorkerProc:
     def kill(self) -> None:
         if self.code is None:
             self._process.kill()
+            self.killed_at = time.monotonic()
             self._process.wait()
 
     def freeze(self) -> None:
@@ -86,6 +89,9 @@ class Fleet:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.kill_all()
+
+    def kill_all(self) -> None:
         for worker in self.workers:
             worker.kill()
 
@@ -97,18 +103,34 @@ class Fleet:
         concurrency: int = 8,
         name: str = "w",
         options: Sequence[str] = (),
+        point: str = "",
+        url: str | None = None,
     ) -> WorkerProc:
-        """Start a worker; does not wait for it."""
+        """Start a worker; does not wait for it.
+
+        Args:
+            point: Where it is to die by itself, as `tests.chaos.points` has it.
+            url: Its own way to Redis.
+        """
         number = len(self.workers)
         command = [
-            sys.executable, "-m", "aqueue", "worker", *(queues or ("default",)), "--url", self._url,
+            sys.executable, *(["-m", "tests.chaos.points", point] if point else ["-m", "aqueue"]),
+            "worker", *(queues or ("default",)), "--url", url or self._url,
             "--namespace", self._namespace, "--lease", str(lease), "--grace", str(grace),
             "--concurrency", str(concurrency), "--name", f"{name}{number}", "--path", str(ROOT), *options,
         ]  # fmt: skip
         environment = {**os.environ, VARIABLE: str(self.ledger.path), "PYTHONFAULTHANDLER": "1"}
-        worker = WorkerProc(command, environment, self._folder / f"worker{number}.log")
+        worker = WorkerProc(command, environment, self._folder / f"worker{number}.log", lease)
         self.workers.append(worker)
         return worker
+
+    def of(self, pid: int) -> WorkerProc:
+        """The worker with this process id."""
+        return next(worker for worker in self.workers if worker.pid == pid)
+
+    def but(self, pid: int) -> WorkerProc:
+        """One that is alive and not this one."""
+        return next(worker for worker in self.alive if worker.pid != pid)
 
     @property
     def alive(self) -> list[WorkerProc]:
