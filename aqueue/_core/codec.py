@@ -69,18 +69,21 @@ class Codec:
             BadSignature: See `Seal.verified`.
             PayloadError: They cannot be decoded, or are not arguments.
         """
-        what = f"the arguments of job {record.id!r}"
         self.seal.verified(record)
-        if record.data is None:
-            raise PayloadError(f"{what} are missing")
-        call: Any = self._decode(record.data, what)
+        data = record.data
+        if data is None:
+            raise PayloadError(f"{_of('arguments', record)} are missing")
+        call: Any = self._decode(data, "arguments", record)
+        if _is_list(call):
+            return tuple(call), {}
         try:
-            args: Any = call if _is_list(call) else call["args"]
-            kwargs: dict[str, Any] = {} if _is_list(call) else dict(call["kwargs"])
+            args: Any = call["args"]
+            kwargs: dict[str, Any] = dict(call["kwargs"])
             if not _is_list(args):
                 raise TypeError("the positional arguments are no list")
             return tuple(args), kwargs
         except Exception as error:
+            what = _of("arguments", record)
             raise PayloadError(f"{what} are neither a list nor positional and keyword arguments") from error
 
     def encode_result(self, record: JobRecord, value: Any) -> bytes:
@@ -89,7 +92,7 @@ class Codec:
         Raises:
             PayloadError: It cannot be encoded, or is over the size limit.
         """
-        what = f"the result of job {record.id!r}"
+        what = _of("result", record)
         data = self._bounded(self._encode(value, what), what)
         return self.seal.wrap(data, "result", record.id, record.nonce)
 
@@ -100,9 +103,8 @@ class Codec:
             BadSignature: See `Seal.verified`.
             PayloadError: It cannot be decoded.
         """
-        what = f"the result of job {record.id!r}"
-        data = self.seal.unwrap(data, what, "result", record.id, record.nonce)
-        return self._decode(data, what)
+        data = self.seal.unwrap(data, _of("result", record), "result", record.id, record.nonce)
+        return self._decode(data, "result", record)
 
     def encode_meta(self, job_id: str, path: str, meta: Mapping[str, Any]) -> bytes:
         """The meta of a job of the function at `path`.
@@ -126,8 +128,8 @@ class Codec:
         """
         if record.meta is None:
             return {}
-        what = f"the meta of job {record.id!r}"
-        meta = self._decode(self.seal.unwrap(record.meta, what, "meta", record.id), what)
+        what = _of("meta", record)
+        meta = self._decode(self.seal.unwrap(record.meta, what, "meta", record.id), "meta", record)
         try:
             return dict(meta)
         except Exception as error:
@@ -154,20 +156,31 @@ class Codec:
             )
         return data
 
-    def _decode(self, data: bytes, what: str) -> Any:
-        """Decode a blob; `what` is named in the error."""
-        self.check_trust()
-        most = max(self.max_bytes, MAX_DECODED)
-        if len(data) > most:
-            raise PayloadError(f"{what} has {len(data):,} bytes, more than the {most:,} of max_job_bytes")
+    def _decode(self, data: bytes, kind: str, record: JobRecord) -> Any:
+        """Decode a blob; its name is made only for an error, as this runs for each job."""
+        if self.refusal:
+            self.check_trust()
+        if len(data) > MAX_DECODED and len(data) > self.max_bytes:
+            most = max(self.max_bytes, MAX_DECODED)
+            raise PayloadError(
+                f"{_of(kind, record)} has {len(data):,} bytes, more than the {most:,} of max_job_bytes"
+            )
         try:
             return self.serializer.loads(data)
         except Exception as error:
             raise PayloadError(
-                f"{what} cannot be decoded: {type(error).__name__}: {_message(error)} (this program has the "
-                f"{serializer_name(self.serializer)} serializer; give producers and workers the same: "
-                "serializer= or AQUEUE_SERIALIZER)"
+                f"{_of(kind, record)} cannot be decoded: {type(error).__name__}: {_message(error)} (this "
+                f"program has the {serializer_name(self.serializer)} serializer; give producers and workers "
+                "the same: serializer= or AQUEUE_SERIALIZER)"
             ) from error
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _of(kind: str, record: JobRecord) -> str:
+    return f"the {kind} of job {record.id!r}"
 
 
 def _message(error: BaseException) -> str:
@@ -175,7 +188,3 @@ def _message(error: BaseException) -> str:
         return str(error)[:500]
     except Exception:
         return "(its message cannot be shown)"
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)

@@ -18,6 +18,8 @@ from aqueue.errors import PayloadError
 #: A function, whether it is a coroutine function, and its arguments.
 Call = tuple[Callable[..., Any], bool, tuple[Any, ...], dict[str, Any]]
 
+_NOTHING = Finished(None)
+
 
 class Calls:
     """Turns records into calls; knows the functions that it has found before."""
@@ -48,7 +50,7 @@ class Calls:
     def finished(self, record: JobRecord, value: Any) -> Finished | Failed:
         """The outcome of a return; failed when the value cannot be stored."""
         if value is None:
-            return Finished(None)
+            return _NOTHING
         try:
             return Finished(self._codec.encode_result(record, value))
         except PayloadError as error:

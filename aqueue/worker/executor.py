@@ -80,11 +80,13 @@ class Executor:
         self._outlived = outlived
         self._leaving = leaving
         self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
 
     def start(self, lease: Lease) -> Execution:
         """Start a task for the lease."""
         execution = Execution(lease)
-        execution.task = asyncio.get_running_loop().create_task(self._run(execution))
+        # No create_task(): the factory is for tasks that jobs make, see `contained_tasks`.
+        execution.task = asyncio.Task(self._run(execution), loop=self._loop, name=lease.job_id)
         return execution
 
     def ask(self, execution: Execution, ask: Ask) -> bool:
@@ -144,7 +146,9 @@ class Executor:
             self._over(execution)
 
     async def _outcome(self, execution: Execution, job: Job[Any], record: JobRecord) -> Outcome | None:
-        call: Callable[[], Awaitable[Any]]
+        call: Callable[..., Awaitable[Any]]
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
         if (record.executor or self._default) == "process":
             call = functools.partial(self._in_process, execution, record)
             if self._middleware:
@@ -152,33 +156,24 @@ class Executor:
         else:
             self._begun(execution)
             try:
-                call = functools.partial(self._call, execution, *self._calls.prepare(record))
+                call, is_async, args, kwargs = self._calls.prepare(record)
             except UnknownFunction:
                 return unknown_function(record)
             except BaseException as error:
                 return describe_exception(error)
+            if not is_async:
+                call, args, kwargs = functools.partial(self._in_thread, execution, call, args, kwargs), (), {}
         try:
             if self._middleware:
-                call = functools.partial(around, self._middleware, job, once(execution, call))
-            value = await call()
+                next_call = once(execution, functools.partial(call, *args, **kwargs))
+                value = await around(self._middleware, job, next_call)
+            else:
+                value = await call(*args, **kwargs)
         except BaseException as error:
             end_copy(self._pid, error)
             return self._raised(execution, error, hide=__file__)
         end_copy(self._pid, None)
         return self._returned(execution, value)
-
-    def _call(
-        self,
-        execution: Execution,
-        function: Callable[..., Any],
-        is_async: bool,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Awaitable[Any]:
-        """Call the function; no coroutine, which would cost each job a step of its own."""
-        if is_async:
-            return function(*args, **kwargs)  # type: ignore[no-any-return]
-        return self._in_thread(execution, function, args, kwargs)
 
     async def _in_process(self, execution: Execution, record: JobRecord) -> Any:
         """Let a child process call the function: its outcome, or for middleware the value itself."""

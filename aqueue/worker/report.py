@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aqueue._core.outcome import Failed, Lease, Outcome, Released, Retried
+from aqueue._core.outcome import Failed, Finished, Lease, Outcome, Released, Retried
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
 
@@ -19,6 +19,9 @@ def report(lease: Lease, outcome: Outcome, word: str) -> None:
         logger.info("job %s %s: it was asked to end", job_id, word)
         return
     match outcome:
+        case Finished():
+            if logger.isEnabledFor(logging.INFO):
+                logger.info("job %s finished", job_id)
         case Failed(kind, message):
             logger.warning("job %s failed: %s: %s", job_id, kind, ascii(message))
         case Retried(Failed(kind, message), delay_ms):
@@ -30,7 +33,5 @@ def report(lease: Lease, outcome: Outcome, word: str) -> None:
             logger.warning("job %s: no %s here; other workers may try in %g s", job_id, path, delay_ms / 1000)
         case Released():
             logger.info("job %s given back to its queue", job_id)
-        case _ if logger.isEnabledFor(logging.INFO):
-            logger.info("job %s %s", job_id, type(outcome).__name__.lower())
         case _:
-            pass
+            logger.info("job %s %s", job_id, type(outcome).__name__.lower())

@@ -246,8 +246,8 @@ class Run:
     def _start(self, lease: Lease) -> None:
         """Run a lease in a slot of its own."""
         try:
-            lease = Lease(self._space.codec.seal.verified(lease.record), lease.token)
-            lease.record.check()
+            record = self._space.codec.seal.verified(lease.record)
+            record.check()
         except BadSignature as error:
             self._refuse(lease, "BadSignature", str(error))
             return
@@ -257,8 +257,10 @@ class Run:
             self._refuse(lease, "PayloadError", message)
             return
         default = self._settings.default_timeout
-        if default is not None and b"timeout" not in lease.record.fields:
-            lease = Lease(lease.record.evolve(timeout=default), lease.token)
+        if default is not None and b"timeout" not in record.fields:
+            record = record.evolve(timeout=default)
+        if record is not lease.record:
+            lease = Lease(record, lease.token)
         execution = self._executor.start(lease)
         self.running.add(execution)
         if logger.isEnabledFor(logging.DEBUG):
