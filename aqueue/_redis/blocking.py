@@ -114,7 +114,6 @@ class _Bell:
             return
         try:
             self._connection = self._client.connect()
-            self._connection.connect()
             self._connection.send_command("SUBSCRIBE", self._channel, check_health=False)
             self._connection.read_response(disable_decoding=True)
         except CAUGHT:

@@ -19,13 +19,14 @@ import redis.exceptions as redis_errors
 from aqueue._redis.coalescer import Answer, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, describe
 from aqueue._redis.keys import Keys
-from aqueue._redis.line import Switchboard
+from aqueue._redis.line import Line, Switchboard
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import Lookup, NewJob, Operation
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 from aqueue._redis.subscriber import Subscriber
 from aqueue._redis.waiters import Waiters
+from aqueue._redis.watch import Watch
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ class AsyncClient:
         self._reads = Switchboard(source)
         self.subscriber: Subscriber = Subscriber(source)
         self.waiters: Waiters = Waiters(self)
+        self._watch = None if source.sentinels is None else Watch(source, source.sentinels)
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
         self._down_since: float | None = None
         #: Workers of this loop, which need it open.
@@ -139,6 +141,8 @@ class AsyncClient:
         """Close this loop's connections; the next call opens new ones."""
         await self.waiters.aclose()
         await self.subscriber.aclose()
+        if self._watch is not None:
+            await self._watch.aclose()
         await self._calls.aclose()
         await self._reads.aclose()
 
@@ -153,7 +157,7 @@ class AsyncClient:
         while True:
             sent = False
             try:
-                line = board.line or await board.open()
+                line = board.line or await self._open(board)
                 sent = True
                 answer = line.send(packed, len(commands))
                 if board.is_closed:
@@ -172,6 +176,11 @@ class AsyncClient:
             if verdict is Verdict.RECONNECT:
                 board.drop()
             await asyncio.sleep(attempts.pause())
+
+    async def _open(self, board: Switchboard) -> Line:
+        if self._watch is not None:
+            self._watch.start()
+        return await board.open()
 
     def _log_down(self, error: Exception) -> None:
         """Say once that Redis is away, however many calls try again."""

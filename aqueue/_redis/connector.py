@@ -89,6 +89,8 @@ class Connector:
         """After a fork, in the child: the connections are the parent's."""
         self._clients, self._lives, self._sync = {}, {}, None
         self._lock = threading.Lock()
+        if self.source.sentinels is not None:
+            self.source.sentinels.forget()
 
 
 def _start(life: AsyncGenerator[None, None]) -> None:

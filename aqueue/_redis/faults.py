@@ -28,7 +28,7 @@ class Verdict(Enum):
 
     #: Try again after a pause.
     RETRY = "retry"
-    #: Connections lead to a server that has become a replica: drop all of them, then try again.
+    #: The connection leads to a replica, or to a master cut off from its replicas: try again on a new one.
     RECONNECT = "reconnect"
     #: The server does not know the script: load it, then try again at once.
     LOAD = "load"
@@ -59,7 +59,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], Verdict], ...] = (
 _BY_WORD = {
     "MISCONF": Verdict.RETRY,
     "BUSY": Verdict.RETRY,
-    "NOREPLICAS": Verdict.RETRY,
+    "NOREPLICAS": Verdict.RECONNECT,
     "LOADING": Verdict.RETRY,
     "TRYAGAIN": Verdict.RETRY,
     "CLUSTERDOWN": Verdict.RETRY,

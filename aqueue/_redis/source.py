@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import logging
+import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 import redis.asyncio.connection as async_connections
 import redis.connection as sync_connections
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis as AsyncRedis
 
+from aqueue._redis.sentinels import Address, Sentinels, read_hosts, show_hosts
 from aqueue.errors import SettingsError
+
+logger: logging.Logger = logging.getLogger("aqueue")
 
 DEFAULT_URL = "redis://localhost:6379/0"
 CONNECT_TIMEOUT = 2.0
@@ -31,6 +37,8 @@ _KEPT = {
     "socket_keepalive", "socket_keepalive_options", "socket_type", "socket_connect_timeout",
 }  # fmt: skip
 _SCHEMES = ("redis", "rediss", "unix")
+_SENTINEL_SCHEMES = ("sentinel", "sentinels")
+_SENTINEL_FORM = "write sentinel://host:26379,host:26379/mymaster/0"
 _CLASSES = ("SSLConnection", "UnixDomainSocketConnection", "Connection")
 
 
@@ -46,17 +54,28 @@ class Source:
     shown: str
     #: Starts the server and gives the path of its socket, where the server is ours to start. Blocks.
     start: Callable[[], str] | None = None
+    #: Who tells where it is, where its address is not fixed.
+    sentinels: Sentinels | None = None
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches it, by what it is called: names are not looked up."""
+        if self.sentinels is not None:
+            return all(_is_local(host) for host, _ in self.sentinels.hosts)
         if self.start is not None or self.kind == "UnixDomainSocketConnection":
             return True
-        host = str(self.options.get("host", "localhost")).lower()
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_local(str(self.options.get("host", "localhost")))
+
+    def at(self, address: Address) -> Source:
+        """The server at this address, as its master."""
+        host, port = address
+        return replace(self, options={**self.options, "host": host, "port": port}, sentinels=None)
+
+    def sentinel(self, sentinels: Sentinels, address: Address) -> Source:
+        """One of its sentinels."""
+        host, port = address
+        options = {**sentinels.options, "host": host, "port": port}
+        return Source(sentinels.kind, options, show_hosts([address]))
 
     def async_connection(self, path: str | None = None) -> async_connections.AbstractConnection:
         """A connection for the running loop, not yet connected; `path` is what `start` gave."""
@@ -73,9 +92,18 @@ class Source:
 
     def _settings(self, path: str | None) -> dict[str, Any]:
         settings: dict[str, Any] = {"socket_connect_timeout": CONNECT_TIMEOUT, **self.options}
+        if self.kind == "SSLConnection":
+            settings.setdefault("ssl_min_version", ssl.TLSVersion.TLSv1_2)
         if path is not None:
             settings["path"] = path
         return settings | {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def mask(url: str) -> str:
@@ -99,36 +127,107 @@ def from_url(url: str) -> Source:
 
         check_url(url)
         return Source("UnixDomainSocketConnection", {}, url, functools.partial(ensure_server, url))
-    if scheme not in _SCHEMES:
+    if scheme not in (*_SCHEMES, *_SENTINEL_SCHEMES):
         shown = mask(url) if scheme else "(no scheme)"
         raise SettingsError(
-            f"cannot use the URL {shown}: it must begin with redis://, rediss://, unix:// or embedded://"
+            f"cannot use the URL {shown}: it must begin with redis://, rediss://, unix://, sentinel://, "
+            "sentinels:// or embedded://"
         )
     try:
-        options = dict(async_connections.parse_url(url))
+        source = _parsed_sentinels(url) if scheme in _SENTINEL_SCHEMES else _parsed(url)
     except ValueError as error:
         shown = mask(url)
         reason = _ESCAPE if shown.endswith("://***") else error  # which may quote a part of the password
         raise SettingsError(f"cannot use the URL {shown}: {reason}") from None
+    return _checked(source)
+
+
+def _parsed(url: str) -> Source:
+    options: dict[str, Any] = dict(async_connections.parse_url(url))
     kind = options.pop("connection_class", async_connections.Connection)
-    return Source(_class_name(kind), _kept(options), mask(url))  # type: ignore[arg-type]
+    return Source(_class_name(kind), _kept(options), mask(url))
+
+
+def _parsed_sentinels(url: str) -> Source:
+    """`sentinel://user:password@host:port,host:port/service/db?query`, with TLS everywhere: `sentinels://`."""
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("#")[0].partition("?")
+    authority, _, path = rest.partition("/")
+    secret, at, hosts = authority.rpartition("@")
+    service, _, db = path.partition("/")
+    if not service:
+        raise ValueError(f"it names no master: {_SENTINEL_FORM}")
+    if db and not db.isdecimal():
+        raise ValueError(f"the database {db!r} is no number: {_SENTINEL_FORM}")
+    for name in parse_qs(query, keep_blank_values=True):
+        if not (name in _KEPT or name.startswith(("ssl_", "sentinel_"))):
+            raise ValueError(f"there is no parameter {name!r}; with TLS it is sentinels://")
+    tls = scheme.removeprefix("sentinel")
+    options: dict[str, Any] = dict(
+        async_connections.parse_url(f"redis{tls}://{secret}{at}master/{db}?{query}")
+    )
+    del options["host"]
+    kind = _class_name(options.pop("connection_class", async_connections.Connection))
+    given = {name: options.pop(name) for name in list(options) if name.startswith("sentinel_")}
+    unknown = sorted(given.keys() - {"sentinel_username", "sentinel_password"})
+    if unknown:
+        raise ValueError(f"there is no parameter {unknown[0]!r}: the sentinels have sentinel_username= and "
+                         "sentinel_password=")  # fmt: skip
+    towards = {name.removeprefix("sentinel_"): value for name, value in given.items()}
+    towards |= {name: value for name, value in options.items() if name.startswith("ssl_")}
+    sentinels = Sentinels(read_hosts(hosts), unquote(service), kind, towards)
+    return Source(kind, _kept(options), mask(url), sentinels=sentinels)
 
 
 def from_client(client: object) -> Source:
     """The source of a redis-py client, asynchronous or not, decoding or not.
 
     Raises:
-        SettingsError: Not a client of a single Redis server.
+        SettingsError: Not a client of a single Redis server, or of a master behind sentinels.
     """
     if not isinstance(client, SyncRedis | AsyncRedis):
         raise SettingsError(f"connection={type(client).__name__} object: give a redis.asyncio.Redis or a URL")
     pool: Any = client.connection_pool
-    if hasattr(pool, "sentinel_manager"):
-        raise SettingsError(
-            "connection= is a Sentinel client: these are not supported yet, give the master's URL"
-        )
     options: dict[str, Any] = pool.connection_kwargs
-    return Source(_class_name(pool.connection_class), _kept(options), _shown(options))
+    kind = _class_name(pool.connection_class)
+    if hasattr(pool, "sentinel_manager"):
+        return _checked(_of_sentinel_pool(pool, kind, options))
+    return _checked(Source(kind, _kept(options), _shown(options)))
+
+
+def _of_sentinel_pool(pool: Any, kind: str, options: Mapping[str, Any]) -> Source:
+    """The source of a client that `Sentinel.master_for` made."""
+    if not pool.is_master:
+        raise SettingsError(
+            "connection= is a client of replicas, which take no jobs: give one of Sentinel.master_for()"
+        )
+    manager: Any = pool.sentinel_manager
+    pools = [sentinel.connection_pool for sentinel in manager.sentinels]
+    hosts = [
+        (str(each.connection_kwargs.get("host", "localhost")), int(each.connection_kwargs.get("port", 26379)))
+        for each in pools
+    ]
+    towards = {
+        name: value
+        for name, value in _kept(pools[0].connection_kwargs).items()
+        if name not in ("host", "port", "db")
+    }
+    forced = getattr(manager, "_force_master_ip", None)
+    sentinels = Sentinels(hosts, pool.service_name, _class_name(pools[0].connection_class), towards, forced)
+    secret, tls = "***@" if options.get("password") else "", "s" if kind == "SSLConnection" else ""
+    shown = f"sentinel{tls}://{secret}{show_hosts(hosts)}/{pool.service_name}/{options.get('db') or 0}"
+    return Source(kind, _kept(options), shown, sentinels=sentinels)
+
+
+def _checked(source: Source) -> Source:
+    """The source; a word of warning where nobody checks who answers."""
+    if source.kind == "SSLConnection" and source.options.get("ssl_cert_reqs") in ("none", ssl.CERT_NONE):
+        logger.warning(
+            "ssl_cert_reqs=none: whoever answers at %s is believed to be Redis and gets the password; give "
+            "ssl_ca_certs= instead",
+            source.shown,
+        )
+    return source
 
 
 def _class_name(kind: type) -> str:
@@ -144,6 +243,8 @@ def _class_name(kind: type) -> str:
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in options.items() if name in _KEPT or name.startswith("ssl_")}
+    if "ssl_cert_reqs" in kept:
+        kept["ssl_cert_reqs"] = kept["ssl_cert_reqs"] or "none"  # None is redis-py's other word for it
     return {name: value for name, value in kept.items() if value is not None}
 
 

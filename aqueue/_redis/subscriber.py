@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aqueue._redis.connecting import close, connect
@@ -25,8 +25,10 @@ QUIET = 3.0
 class Subscriber:
     """The channels of one loop."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, dial: Callable[[Source], Awaitable[Any]] = connect) -> None:
+        """Use `dial` to connect."""
         self._source = source
+        self._dial = dial
         self._listeners: dict[bytes, Listener] = {}
         self._task: asyncio.Task[None] | None = None
         self._connection: Any = None
@@ -75,7 +77,7 @@ class Subscriber:
         while True:
             try:
                 async with asyncio.timeout(5):
-                    connection = await connect(self._source)
+                    connection = await self._dial(self._source)
             except CAUGHT as error:
                 attempts.failed(error, sent=False)
                 await asyncio.sleep(attempts.pause())

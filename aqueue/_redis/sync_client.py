@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import redis.exceptions as redis_errors
 
 from aqueue._redis.client import explain, pack
-from aqueue._redis.connecting import start
+from aqueue._redis.connecting import connect_blocking
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
 from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.scripts import Argument, Script
@@ -54,9 +54,8 @@ class SyncClient:
         return lookup.decode(self._try(lookup.commands, Attempts(self.source.shown, patience)))
 
     def connect(self) -> Any:
-        """A connection of its own, not connected yet; embedded servers are started."""
-        path = start(self.source.start) if self.source.start is not None else None
-        return self.source.sync_connection(path, timeout=self._timeout)
+        """A connection of its own; embedded servers are started, sentinels are asked."""
+        return connect_blocking(self.source, self._timeout)
 
     def close(self) -> None:
         """Close the idle connections; the next call opens a new one."""
@@ -92,12 +91,20 @@ class SyncClient:
     def take(self) -> Any:
         """A connected connection; one that the server closed meanwhile is not taken."""
         while (connection := self._pop()) is not None:
-            if not _is_stale(connection):
+            if not self._is_stale(connection):
                 return connection
             connection.disconnect()
-        connection = self.connect()
-        connection.connect()
-        return connection
+        return self.connect()
+
+    def _is_stale(self, connection: Any) -> bool:
+        """Whether it cannot be used: closed by the server, with a reply nobody waits for, or too old."""
+        sentinels = self.source.sentinels
+        try:
+            return bool(connection.can_read(timeout=0)) or (
+                sentinels is not None and sentinels.is_due(connection)
+            )
+        except CAUGHT:
+            return True
 
     def give_back(self, connection: Any) -> None:
         """Keep it for the next call."""
@@ -105,14 +112,6 @@ class SyncClient:
             self._idle.append(connection)
         else:
             connection.disconnect()
-
-
-def _is_stale(connection: Any) -> bool:
-    """Whether it cannot be used: closed by the server, or with a reply nobody waits for."""
-    try:
-        return bool(connection.can_read(timeout=0))
-    except CAUGHT:
-        return True
 
 
 class _Exchange:
