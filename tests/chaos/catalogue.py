@@ -31,7 +31,10 @@ CATALOGUE = {
     "T12": Entry("SIGTERM twice, after SIGINT, and at any moment of the start"),
     "T13": Entry("a worker as PID 1 of a namespace"),
     "T14": Entry("workers are replaced one after the other under load"),
-    "T15": Entry("workers of two versions of the package work side by side"),
+    "T15": Entry(
+        "workers of two versions of the package work side by side",
+        skipped="there is one version only, nothing has been released yet",
+    ),
     "T16": Entry("jobs that kill their process: exit, segmentation fault, out of memory"),
     "T17": Entry("workers that are replaced after so many jobs, or so much memory"),
     "T18": Entry("threads that ignore their cancellation fill a worker"),

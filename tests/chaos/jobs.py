@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import resource
+import subprocess
+import threading
 import time
 from pathlib import Path
 
 from tests.chaos.ledger import recorded
 from tests.support import wait_until
+
+#: What `leak` has kept.
+_kept: list[bytes] = []
 
 
 async def nap(seconds: float) -> float:
@@ -29,6 +36,37 @@ async def die() -> None:
         os._exit(9)
 
 
+def die_in_thread() -> None:
+    """As `die`, in a thread or a child process."""
+    with recorded():
+        os._exit(9)
+
+
+async def crash() -> None:
+    """End the process with a segmentation fault."""
+    with recorded():
+        ctypes.string_at(0)
+
+
+def exhaust() -> int:
+    """Ask for more memory than there is."""
+    with recorded():
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+        return len(bytearray(1 << 34))
+
+
+def leak(megabytes: int) -> None:
+    """Keep memory for good."""
+    with recorded():
+        _kept.append(os.urandom(1 << 10) * (megabytes << 10))
+
+
+def leave_an_orphan() -> None:
+    """Start a process that starts another one and goes."""
+    with recorded():
+        subprocess.run(["sh", "-c", "sleep 0.2 &"], check=True)
+
+
 async def block(seconds: float) -> str:
     """Block the event loop itself."""
     with recorded():
@@ -44,10 +82,51 @@ async def block_at(door: str) -> int:
     return os.getpid()
 
 
+async def deadlock_once(mark: str) -> int:
+    """Wait for ever for a lock that is its own, the first time that it is run."""
+    with recorded():
+        if _is_first(mark):
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
+    return os.getpid()
+
+
+async def hold_the_gil_once(mark: str, exponent: int) -> int:
+    """Calculate in C, which no other thread interrupts, the first time that it is run."""
+    return _hold_the_gil_once(mark, exponent)
+
+
+def hold_the_gil_in_a_child_once(mark: str, exponent: int) -> int:
+    return _hold_the_gil_once(mark, exponent)
+
+
+def _hold_the_gil_once(mark: str, exponent: int) -> int:
+    with recorded():
+        if _is_first(mark):
+            pow(7, exponent)
+    return os.getpid()
+
+
+def exponent_for(seconds: float) -> int:
+    """For so long an uninterrupted calculation, about."""
+    base = 1_000_000
+    began = time.monotonic()
+    pow(7, base)
+    return int(base * (seconds / (time.monotonic() - began)) ** (1 / 1.585))
+
+
 async def wait_at(door: str) -> int:
     """Wait until there is a file of this name with this process's id at its end; return the id."""
     with recorded():
         await wait_until(lambda: is_open(door, os.getpid()), timeout=60)
+    return os.getpid()
+
+
+def wait_at_in_thread(door: str) -> int:
+    with recorded():
+        while not is_open(door, os.getpid()):
+            time.sleep(0.01)
     return os.getpid()
 
 
@@ -58,3 +137,12 @@ def is_open(door: str, pid: int) -> bool:
 def open_door(door: str, pid: int) -> None:
     """Let the job of this process go on."""
     Path(f"{door}.{pid}").touch()
+
+
+def _is_first(mark: str) -> bool:
+    """Whether nobody has set this mark; it is set then."""
+    try:
+        Path(mark).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

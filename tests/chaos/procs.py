@@ -103,18 +103,21 @@ class Fleet:
         concurrency: int = 8,
         name: str = "w",
         options: Sequence[str] = (),
+        before: Sequence[str] = (),
         point: str = "",
         url: str | None = None,
     ) -> WorkerProc:
         """Start a worker; does not wait for it.
 
         Args:
+            options: More of the command line; they come last.
+            before: A program that runs it.
             point: Where it is to die by itself, as `tests.chaos.points` has it.
             url: Its own way to Redis.
         """
         number = len(self.workers)
         command = [
-            sys.executable, *(["-m", "tests.chaos.points", point] if point else ["-m", "aqueue"]),
+            *before, sys.executable, *(["-m", "tests.chaos.points", point] if point else ["-m", "aqueue"]),
             "worker", *(queues or ("default",)), "--url", url or self._url,
             "--namespace", self._namespace, "--lease", str(lease), "--grace", str(grace),
             "--concurrency", str(concurrency), "--name", f"{name}{number}", "--path", str(ROOT), *options,

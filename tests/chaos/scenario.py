@@ -59,6 +59,11 @@ class Stage:
         self.acked.append(job.id)
         return job
 
+    def bear_losses(self, job: Job[Any], count: int) -> None:
+        """Let a job lose its worker so often before it is given up."""
+        with self.server.client() as client:
+            client.hset(self.queue.space.keys.job(job.id), "max_lost", str(count))
+
     async def all_ended(self, timeout: float = 90) -> None:
         """Wait until all acknowledged jobs have ended."""
         await wait_until(
