@@ -22,7 +22,7 @@ from aqueue.worker.settings import RunLimits, WorkerSettings
 
 logger: logging.Logger = logging.getLogger("aqueue.worker")
 
-#: The longest wait on the wake keys, seconds: what a lost token costs at most.
+#: The longest wait on the wake keys, seconds: what a lost token costs at most; see `doorbell.LONGEST`.
 RING = 2.0
 #: Seconds before a claim is tried again that Redis refused outright.
 REFUSED_PAUSE = 2.0

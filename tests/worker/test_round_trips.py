@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aqueue import Job, Queue
-from aqueue._redis.doorbell import Doorbell
 from aqueue._redis.line import Line
 from aqueue._redis.scripts import load
 from tests import tasks
@@ -27,19 +26,14 @@ async def trips(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Trips:
     await queue.enqueue(tasks.add, 1, 2)
     await make_worker(queue).work(burst=True)  # all scripts are loaded
     counted: Trips = Counter()
-    send, wait = Line.send, Doorbell.wait
+    send = Line.send
 
     def counting_send(self: Line, packed: bytes, count: int) -> Any:
         _, _, command, _, first, *_ = [*packed.split(b"\r\n", 5), b"", b""]
         counted[_NAMES.get(first, "other") if command == b"EVALSHA" else command.decode()] += 1
         return send(self, packed, count)
 
-    async def counting_wait(self: Doorbell, *args: Any) -> bool:
-        counted["BLPOP"] += 1
-        return await wait(self, *args)
-
     monkeypatch.setattr(Line, "send", counting_send)
-    monkeypatch.setattr(Doorbell, "wait", counting_wait)
     return counted
 
 
