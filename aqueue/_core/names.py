@@ -17,6 +17,12 @@ from aqueue.errors import SettingsError
 _ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+#: Random parts of ids that are drawn at a time.
+_DRAWN = 100
+#: What becomes of a random byte whose first bits are those of version 7, or of the variant.
+_VERSION = bytes(byte & 0x0F | 0x70 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+
 
 def check_job_id(value: object) -> str:
     """The id itself.
@@ -70,12 +76,33 @@ def check_integer(value: object, name: str, least: int, most: int) -> int:
     return value
 
 
-def new_job_id() -> str:
-    """A UUID of version 7 (RFC 9562) in 32 hex digits: unique, and ids sort by the time they were made."""
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    number = number & ~(0xF << 76) | 0x7 << 76
-    number = number & ~(0x3 << 62) | 0x2 << 62
-    return f"{number:032x}"
+class _Ids:
+    """Ids of jobs. Their random part is drawn for many at a time."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start anew; in a forked child what the parent has drawn would come a second time."""
+        self._drawn: list[str] = []
+
+    def next(self) -> str:
+        """A UUID of version 7 (RFC 9562) in 32 hex digits: unique; ids sort by the time they were made."""
+        try:
+            random = self._drawn.pop()  # in one step: other threads draw, too
+        except IndexError:
+            self._drawn = drawn = _draw(_DRAWN)
+            random = drawn.pop()
+        return f"{time.time_ns() // 1_000_000:012x}{random}"
+
+
+def _draw(count: int) -> list[str]:
+    """The last 20 digits of so many ids: version, 12 random bits, variant and 62 random bits."""
+    random = bytearray(os.urandom(10 * count))
+    random[0::10] = random[0::10].translate(_VERSION)
+    random[2::10] = random[2::10].translate(_VARIANT)
+    digits = random.hex()
+    return [digits[at : at + 20] for at in range(0, len(digits), 20)]
 
 
 class _Nonces:
@@ -93,7 +120,10 @@ class _Nonces:
         return f"{self._prefix}{next(self._count):x}"
 
 
+_ids = _Ids()
+new_job_id = _ids.next
 _nonces = _Nonces()
 new_nonce = _nonces.next
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.renew)
     os.register_at_fork(after_in_child=_nonces.renew)

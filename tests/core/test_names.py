@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -84,15 +86,39 @@ def test_nonces_never_repeat_and_hold_nothing_that_a_reply_or_token_would_split_
     assert not {character for nonce in nonces for character in nonce} & set(": \n")
 
 
-def test_a_forked_child_makes_nonces_of_its_own() -> None:
+def _of_a_forked_child(make: Callable[[], str]) -> str:
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(sender, new_nonce().encode())
+        os.write(sender, make().encode())
         os._exit(0)
     os.waitpid(child, 0)
     os.close(sender)
     theirs = os.read(receiver, 100).decode()
     os.close(receiver)
+    return theirs
 
-    assert theirs[:12] != new_nonce()[:12]
+
+def test_a_forked_child_makes_nonces_of_its_own() -> None:
+    new_nonce()
+
+    assert _of_a_forked_child(new_nonce)[:12] != new_nonce()[:12]
+
+
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    new_job_id()
+
+    assert _of_a_forked_child(new_job_id)[12:] != new_job_id()[12:]
+
+
+def test_threads_make_ids_that_differ() -> None:
+    ids: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: ids.extend([new_job_id() for _ in range(2_000)])) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(ids)) == 8_000
