@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aqueue._redis import operations
-from aqueue._redis.coalescer import batches, own_error
+from aqueue._redis.coalescer import Answer, batches, own_error
 from aqueue._redis.operations import NewJob
 from aqueue.connection import Namespace
 from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
@@ -34,8 +35,8 @@ async def enqueue_batches(
         BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
             after it count as not enqueued; `retry` sends all again and doubles none.
     """
-    answers: dict[tuple[str, str], tuple[int, str]] = {}  # by id and nonce: an id may be given twice
-    for batch in batches(new, size=lambda job: job.size):
+    answers: list[Answer] = []
+    for batch in batches(new, size=operator.attrgetter("size")):
         try:
             stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
         except Exception as error:
@@ -43,12 +44,11 @@ async def enqueue_batches(
             if isinstance(own, EnqueueUncertain):
                 own._again = functools.partial(_again, space, queue, jobs, new)
             raise _account(own, answers, new) from error
-        for sent, word in zip(batch, stored.words, strict=True):
-            answers[sent.id, sent.nonce] = stored.at_ms, word
+        answers += [(stored.at_ms, word) for word in stored.words]
     duplicate: DuplicateJobError | None = None
-    for job, sent in zip(jobs, new, strict=True):
+    for job, (at_ms, word) in zip(jobs, answers, strict=True):
         try:
-            job._stored(queue, *answers[sent.id, sent.nonce])
+            job._stored(queue, at_ms, word)
         except DuplicateJobError as error:
             duplicate = duplicate or error
     if duplicate is not None:
@@ -62,11 +62,10 @@ async def _again(
     return list(jobs)
 
 
-def _account(
-    error: Exception, answers: dict[tuple[str, str], tuple[int, str]], new: Sequence[NewJob]
-) -> Exception:
+def _account(error: Exception, answers: Sequence[Answer], new: Sequence[NewJob]) -> Exception:
     if isinstance(error, BatchError):
-        within = {sent for sent, (_, word) in answers.items() if not word.startswith("duplicate")}
-        error.enqueued = [job.id for job in new if (job.id, job.nonce) in within]
-        error.not_enqueued = [job.id for job in new if (job.id, job.nonce) not in within]
+        within = [not word.startswith("duplicate") for _, word in answers]
+        within += [False] * (len(new) - len(answers))
+        error.enqueued = [job.id for job, is_in in zip(new, within, strict=True) if is_in]
+        error.not_enqueued = [job.id for job, is_in in zip(new, within, strict=True) if not is_in]
     return error

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, Unpack, overload
 
 from aqueue._core.clock import Duration, delay_until, to_ms
 from aqueue._core.decorated import with_defaults
+from aqueue._core.names import new_nonce
 from aqueue._core.options import EnqueueOptions, check_known, check_options
-from aqueue._core.record import JobRecord
 from aqueue._core.signatures import CallByArgs, CallByKwargs, Coro, P, R, Ts
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import NewJob
@@ -18,7 +18,7 @@ from aqueue.batch import EnqueueData, enqueue_batches
 from aqueue.bound import BoundQueue
 from aqueue.calls import EnqueueCall
 from aqueue.connection import Namespace
-from aqueue.draft import draft, new_job, split_options
+from aqueue.draft import as_drafted, new_job, pattern_of, split_options
 from aqueue.errors import BatchError, EnqueueUncertain, InvalidJobOperation
 from aqueue.inline import inline_options, run_here
 from aqueue.jobs import Job
@@ -199,7 +199,8 @@ class Enqueuing(Preparing):
         if self._middleware:
             jobs = [await self._make_through(data, made) for data in job_datas]
         else:
-            made = [self._make(data.func, data.args, data.kwargs, data.options) for data in job_datas]
+            space = self.space
+            made = [self._make(space, data.func, data.args, data.kwargs, data.options) for data in job_datas]
             jobs = [job for job, _ in made]
         if self._runs_here:
             await self._send_each(made)
@@ -222,7 +223,7 @@ class Enqueuing(Preparing):
         call = EnqueueCall.make(self.name, data.func, data.args, data.kwargs, data.options)
 
         async def make() -> Job[Any]:
-            made.append(self._make(*call.parts()))
+            made.append(self._make(self.space, *call.parts()))
             return made[-1][0]
 
         return await around(self._middleware, call, make)
@@ -234,14 +235,17 @@ class Enqueuing(Preparing):
             InvalidJobOperation: It was enqueued already.
         """
         _check_draft(job)
-        job._adopt(self.space)
+        space = self.space
+        job._adopt(space)
         if self._middleware:
             return await self._enqueue_job_through(job, at_front)
         if self._default_timeout is not None and b"timeout" not in job._record.fields:
             job._record = job._record.evolve(timeout=self._default_timeout)
-        job._record = self._placed(job._record)
+        if self._executor is not None and b"executor" not in job._record.fields:
+            job._record = job._record.evolve(executor=self._executor)
         mode = "front" if at_front or job._at_front else ""
-        return await self._send(job, new_job(job._record, self.name, self.space.codec, mode=mode))
+        record = as_drafted(job._record)
+        return await self._send(job, new_job(record, self.name, space.codec, nonce=new_nonce(), mode=mode))
 
     async def _enqueue_job_through(self, job: Job[T], at_front: bool) -> Job[T]:
         """Enqueue a job through the middleware; the handle takes over what that changed."""
@@ -249,61 +253,49 @@ class Enqueuing(Preparing):
 
         async def send() -> Job[Any]:
             _check_draft(job)
-            made, new = self._make(*call.parts())
+            made, new = self._make(self.space, *call.parts())
             job._renew(Snapshot(made._record.evolve(created_at=job._record.stored_at), None))
             return await self._send(job, new)
 
         return await around(self._middleware, call, send)
 
-    async def _enqueue(
+    def _enqueue(
         self,
         func: Callable[..., Any] | str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         given: Mapping[str, Any],
         delay_ms: int = 0,
-    ) -> Job[Any]:
+    ) -> Awaitable[Job[Any]]:
         given = with_defaults(func, given)
-        if self._middleware:
-            call = EnqueueCall.make(self.name, func, args, kwargs, given, delay_ms)
-            return await around(self._middleware, call, lambda: self._send(*self._make(*call.parts())))
-        return await self._send(*self._make(func, args, kwargs, given, delay_ms))
+        if not self._middleware:
+            return self._send(*self._make(self.space, func, args, kwargs, given, delay_ms))
+        call = EnqueueCall.make(self.name, func, args, kwargs, given, delay_ms)
+        return around(self._middleware, call, lambda: self._send(*self._make(self.space, *call.parts())))
 
     def _make(
         self,
+        space: Namespace,
         func: Callable[..., Any] | str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         given: Mapping[str, Any],
         delay_ms: int = 0,
     ) -> tuple[Job[Any], NewJob]:
-        options = check_options(given, self._default_timeout)
-        record = draft(
-            self.space.codec, func, args, kwargs, options, job_id=given.get("job_id"), meta=given.get("meta")
-        )
-        record = self._placed(record)
-        new = new_job(
-            record,
-            self.name,
-            self.space.codec,
-            mode="front" if options.at_front else "",
-            delay_ms=delay_ms,
-            is_new_id=given.get("job_id") is None,
-        )
-        return Job(record, self.space), new
-
-    def _placed(self, record: JobRecord) -> JobRecord:
-        """The record with the queue's executor, unless it has one of its own."""
-        if self._executor is None or b"executor" in record.fields:
-            return record
-        return record.evolve(executor=self._executor)
+        pattern = pattern_of(func, given, self._default_timeout, self._executor)
+        job_id = given.get("job_id")
+        record = pattern.draft(space.codec, args, kwargs, job_id=job_id, meta=given.get("meta"))
+        nonce = "" if job_id is None else new_nonce()
+        new = new_job(record, self.name, space.codec, nonce=nonce, mode=pattern.mode, delay_ms=delay_ms)
+        return Job(record, space), new
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:
         try:
             if self._runs_here and not new.delay_ms:
                 await run_here(self, job, new)
                 return job
-            at_ms, word = await self.space.client.enqueue(self.space.keys, self.name, new)
+            space = job._space
+            at_ms, word = await space.client.enqueue(space.keys, self.name, new)
         except EnqueueUncertain as error:
             again: Callable[[], Awaitable[Job[T]]] = functools.partial(self._send, job, new)
             error._again = again

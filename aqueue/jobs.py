@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -14,7 +15,7 @@ from aqueue._core.status import ENDED, JobStatus
 from aqueue._redis import lookups, operations
 from aqueue._redis.lookups import Snapshot
 from aqueue.connection import Connection, Namespace, SpaceOptions, open_namespace
-from aqueue.draft import check_arguments, draft, new_job
+from aqueue.draft import Pattern, as_drafted, check_arguments, new_job
 from aqueue.errors import DuplicateJobError, InvalidJobOperation, NoSuchJobError, WaitTimeout
 from aqueue.result import Result, current_result, outcome_error, past_result
 from aqueue.snapshot import JobView
@@ -75,9 +76,8 @@ class Job(JobView, Generic[R_co]):
         given = with_defaults(func, {name: value for name, value in given.items() if value is not None})
         space = open_namespace(connection, **space_options)
         options: JobOptions = check_options(given)
-        record = draft(
-            space.codec, func, *check_arguments(args, kwargs), options, job_id=id, meta=given.get("meta")
-        )
+        call = check_arguments(args, kwargs)
+        record = Pattern(func, options).draft(space.codec, *call, job_id=id, meta=given.get("meta"))
         record = record.evolve(
             created_at=now_ms(),
             queue=check_name(origin, "queue") if origin else None,
@@ -195,7 +195,7 @@ class Job(JobView, Generic[R_co]):
         space = self._space
         self._adopt(space)
         queue = self.origin or "default"
-        job = new_job(self._record, queue, space.codec, mode="save")
+        job = new_job(as_drafted(self._record), queue, space.codec, nonce=new_nonce(), mode="save")
         stored = await space.client.run(operations.enqueue(space.keys, queue, [job]))
         self._stored(queue, stored.at_ms, stored.words[0])
         return self
@@ -206,12 +206,9 @@ class Job(JobView, Generic[R_co]):
         Raises:
             DuplicateJobError: The id belongs to another job.
         """
-        verdict, _, status = word.partition(" ")
-        if verdict == "duplicate":
-            raise DuplicateJobError(self.id, status=status)
-        at = "enqueued_at" if word == JobStatus.QUEUED else "created_at"
-        changes: dict[str, str | int] = {"queue": queue, "status": word, at: at_ms}
-        self._record = self._record.evolve(**changes)
+        if word.startswith("duplicate "):
+            raise DuplicateJobError(self.id, status=word.removeprefix("duplicate "))
+        self._record = self._record.joined(_stored_fields(queue, at_ms, word))
 
     async def refresh(self) -> None:
         """Read the job again, with its result. One round trip.
@@ -377,6 +374,13 @@ class Job(JobView, Generic[R_co]):
         [word] = await space.client.run(operations.delete(space.keys, [self.id], nonce=new_nonce()))
         if word != "ok":
             raise operations.check_word(self.id, "delete", word)
+
+
+@functools.lru_cache(maxsize=8)
+def _stored_fields(queue: str, at_ms: int, word: str) -> Mapping[bytes, bytes]:
+    """What enqueue has added to a record: the same for most jobs of a call."""
+    at = b"enqueued_at" if word == JobStatus.QUEUED else b"created_at"
+    return {b"queue": queue.encode(), b"status": word.encode(), at: b"%d" % at_ms}
 
 
 async def fetch_jobs(space: Namespace, ids: list[str]) -> list[Job[Any] | None]:

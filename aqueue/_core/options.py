@@ -228,8 +228,18 @@ class JobOptions:
     #: Where it runs; None: as the queue or the worker says.
     executor: str | None = None
 
-
-_DEFAULTS = JobOptions()
+    def fields(self) -> dict[bytes, bytes]:
+        """As the record holds them: those that differ from their default."""
+        stored = {
+            "timeout": self.timeout, "result_ttl": self.result_ttl, "ttl": self.ttl,
+            "failure_ttl": self.failure_ttl, "priority": self.priority or None,
+            "description": self.description, "retry": self.retry, "executor": self.executor,
+        }  # fmt: skip
+        return {
+            name.encode(): str(value).encode("utf-8", "replace")
+            for name, value in stored.items()
+            if value is not None
+        }
 
 
 def check_options(given: Mapping[str, Any], default_timeout: int | None = None) -> JobOptions:
@@ -243,7 +253,7 @@ def check_options(given: Mapping[str, Any], default_timeout: int | None = None) 
         SettingsError: A value that cannot be used; the message names it.
     """
     if not given:
-        return _DEFAULTS if default_timeout is None else JobOptions(timeout=default_timeout)
+        return JobOptions(timeout=default_timeout)
     timeout = _limit(given.get("job_timeout"), "job_timeout")
     description = given.get("description")
     if description is not None and not isinstance(description, str):

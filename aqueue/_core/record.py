@@ -104,6 +104,10 @@ class JobRecord:
                 fields[name.encode()] = value if isinstance(value, bytes) else str(value).encode()
         return JobRecord(self.id, fields, self.is_trusted)
 
+    def joined(self, fields: Mapping[bytes, bytes]) -> JobRecord:
+        """A record with these fields set, as Redis would hold them."""
+        return JobRecord(self.id, {**self.fields, **fields}, self.is_trusted)
+
     #: Written by every transition.
     status: Field[JobStatus] = Field(b"status", _status, JobStatus.CREATED)
     #: The queue it belongs to; enqueue.

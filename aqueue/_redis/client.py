@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import hiredis
@@ -54,7 +54,7 @@ class Client(Protocol):
         """Run a lookup's commands in one pipeline, and decode the replies."""
         ...
 
-    async def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Answer:
+    def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Awaitable[Answer]:
         """Store one job."""
         ...
 
@@ -112,12 +112,12 @@ class AsyncClient:
         replies = await self._try(self._reads, lookup.commands, Attempts(self.source.shown, patience))
         return lookup.decode(replies)
 
-    async def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Answer:
+    def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Awaitable[Answer]:
         """Store one job, together with others of this loop for the same queue; see `Coalescer.enqueue`."""
         found = self._coalescers.get((keys.prefix, queue))
         if found is None:
             found = self._coalescers[keys.prefix, queue] = Coalescer(self.run, keys, queue)
-        return await found.enqueue(job)
+        return found.enqueue(job)
 
     async def ended(self, keys: Keys, job_id: str, seconds: float | None) -> Snapshot | None:
         """Wait until a job has ended; None when there is no such job. None seconds: for ever.

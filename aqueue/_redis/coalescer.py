@@ -6,7 +6,10 @@ Each job has its own nonce and its own answer. A waiter that is cancelled does n
 from __future__ import annotations
 
 import asyncio
+import bisect
 import copy
+import itertools
+import operator
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -24,6 +27,8 @@ class Run(Protocol):
 
     def __call__(self, operation: Operation[Stored], *, patience: float | None) -> Awaitable[Stored]: ...
 
+
+_size = operator.attrgetter("job.size")
 
 #: When it was stored, unix ms, and the script's word for it.
 Answer = tuple[int, str]
@@ -47,10 +52,10 @@ class Coalescer:
         self._waiting: list[_Waiting] = []
         self._sender: asyncio.Task[None] | None = None
 
-    async def enqueue(self, job: NewJob) -> Answer:
+    def enqueue(self, job: NewJob) -> asyncio.Future[Answer]:
         """Store one job, together with whatever else is enqueued in this turn of the loop.
 
-        Raises:
+        Awaiting it raises:
             EnqueueUncertain: It may have been stored; its `retry` is the caller's to set.
             QueueUnavailable: It was not stored.
             QueueFull: Redis is out of memory; it was not stored.
@@ -60,13 +65,13 @@ class Coalescer:
         self._waiting.append(waiting)
         if self._sender is None or self._sender.done():  # an eager task may end while it is made
             self._sender = loop.create_task(self._send_all())
-        return await waiting.answer
+        return waiting.answer
 
     async def _send_all(self) -> None:
         """Send call after call until nothing waits: one at a time, so that jobs keep their order."""
         try:
             while self._waiting:
-                batch = next(batches(self._waiting, size=lambda waiting: waiting.job.size))
+                batch = next(batches(self._waiting, size=_size))
                 del self._waiting[: len(batch)]
                 await self._send(batch)
         finally:
@@ -107,15 +112,12 @@ class Coalescer:
 
 def batches(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
     """Cut into calls of at most 100 jobs and 4 MiB, at least one job each."""
-    start, bytes_ = 0, 0
-    for at, item in enumerate(items):
-        added = size(item)
-        if at > start and (at - start >= BATCH or bytes_ + added > BATCH_BYTES):
-            yield items[start:at]
-            start, bytes_ = at, 0
-        bytes_ += added
-    if start < len(items):
-        yield items[start:]
+    start = 0
+    while batch := items[start : start + BATCH]:
+        sums = list(itertools.accumulate(map(size, batch)))
+        fitting = bisect.bisect_right(sums, BATCH_BYTES)
+        yield batch[: max(1, fitting)]
+        start += max(1, fitting)
 
 
 def own_error(error: Exception, job_id: str) -> Exception:

@@ -67,6 +67,23 @@ async def test_a_queues_default_timeout_holds_for_jobs_without_one(queue: Queue)
     assert (await Job.fetch(many.id)).timeout == 5
 
 
+async def test_queues_with_other_settings_share_nothing_for_the_same_function(queue: Queue) -> None:
+    queues = [queue, Queue("default", default_timeout=5), Queue("default", executor="process")]
+
+    made = [await each.enqueue(jobs.nothing) for each in queues * 2]
+
+    stored = [await Job.fetch(job.id) for job in made]
+    assert [(job.timeout, job.executor) for job in stored] == [(180, None), (5, None), (180, "process")] * 2
+
+
+async def test_the_options_of_one_call_are_not_those_of_the_next(queue: Queue) -> None:
+    await queue.enqueue(jobs.nothing, ttl=5, meta={"a": 1}, at_front=True, priority=3)
+    plain = await queue.enqueue(jobs.nothing)
+
+    assert (plain.ttl, plain.meta, plain.priority) == (None, {}, 0)
+    assert await queue.get_job_position(plain) == 1
+
+
 async def test_a_queues_default_timeout_holds_for_a_created_job(queue: Queue) -> None:
     short = Queue("default", default_timeout="5s")
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from aqueue import BadSignature, Job, Queue, Retry, Worker
+from aqueue._core.names import new_nonce
 from aqueue._core.options import check_options
 from aqueue._core.record import CHANGING, JobRecord
 from aqueue._core.seal import MARK, Seal
 from aqueue._core.signing import check_keys
-from aqueue.draft import draft, new_job
+from aqueue.draft import Pattern, new_job
 from aqueue.failed import get_failed_queue
 from tests.security import jobs
 from tests.security.conftest import KEY
@@ -31,7 +32,8 @@ def stored(arg: int = 1, *, signing_key: str | None = KEY) -> JobRecord:
     """A record as Redis holds it after an enqueue."""
     codec = Queue("q", namespace="ns", signing_key=signing_key).space.codec
     options = check_options({"job_timeout": 5, "description": "d", "retry": 1})
-    new = new_job(draft(codec, jobs.echo, (arg,), {}, options, job_id="a"), "q", codec)
+    drafted = Pattern(jobs.echo, options).draft(codec, (arg,), {}, job_id="a")
+    new = new_job(drafted, "q", codec, nonce=new_nonce())
     pairs = zip(new.fields[::2], new.fields[1::2], strict=True)
     fields = {name: value for name, value in pairs if isinstance(name, bytes) and isinstance(value, bytes)}
     return JobRecord("a", {**fields, b"queue": b"q", b"nonce": new.nonce.encode()})
