@@ -46,7 +46,7 @@ OUTER = {"client", "config", "evalsha", "hello", "info", "ping", "script", "sele
 #: Bytes of the keys for a no-op job with the arguments (1, 2), waiting and finished.
 BYTES = {"valkey": (345, 460), "redis": (385, 502)}
 #: Calls of functions, Python's and C's, for each job.
-CALLS = {"enqueue": 165, "enqueue_many": 95, "work": 150}
+CALLS = {"enqueue": 115, "enqueue_many": 45, "work": 150}
 
 
 @pytest.fixture(scope="module", params=["valkey", "redis"])
