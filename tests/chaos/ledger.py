@@ -28,6 +28,11 @@ class Entry:
     #: Monotonic clock, the same for all processes of the machine.
     at: float
 
+    @property
+    def fence(self) -> int:
+        """Of how many leases of the job this one is the last."""
+        return int(self.token.rpartition(":")[2])
+
 
 class Ledger:
     """Reads what was added since it last looked, so that it can be asked again and again."""

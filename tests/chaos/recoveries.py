@@ -31,8 +31,8 @@ def measure(fleet: Fleet, stalls: Stalls, seen: Seen) -> None:
             continue
         worker, again = killed[starts[0].pid], starts[1].at
         assert worker.killed_at is not None
-        if again < worker.killed_at:
-            continue
+        if again < worker.killed_at or starts[1].fence > starts[0].fence + 1:
+            continue  # run again for another reason, or lost a second time before its code began
         beyond = again - worker.killed_at - worker.lease
         seen.recovered(beyond)
         stood = stalls.between(worker.killed_at, again)
