@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def tell(scenario: Scenario, given: argparse.Namespace, part: int, result: Resul
 
 def main() -> None:
     given = arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # also in the background: servers end with us
     if given.command == "list":
         for id in sorted(SCENARIOS):
             print(f"{id}  {SCENARIOS[id].parts:3} parts  {SCENARIOS[id].title}")
