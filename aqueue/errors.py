@@ -62,6 +62,8 @@ class QueueUnavailable(BatchError):
     uncertain: bool = False
     #: Whether Redis answered, and refused the credentials or lacks permissions: trying again changes nothing.
     refused: bool = False
+    #: What the user lacks, as rules of `ACL SETUSER`: "+hset", "~{aqueue}:*".
+    missing: tuple[str, ...] = ()
 
 
 class QueueFull(BatchError):

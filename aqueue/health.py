@@ -41,7 +41,7 @@ async def server_facts(connection: Connection | None = None, *, namespace: str |
         QueueUnavailable: Redis did not answer.
     """
     space = open_namespace(connection, namespace=namespace)
-    return await checkup.server_facts(space.client, space.keys)
+    return await checkup.server_facts(space.client, space.connector.source, space.keys)
 
 
 async def namespace_facts(

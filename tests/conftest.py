@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from aqueue import Queue
+from aqueue._redis.keys import Keys
+from aqueue._redis.permissions import acl_rules
 from aqueue.connection import Namespace
 from tests.servers import Server
 
@@ -35,10 +37,16 @@ def namespace() -> str:
 
 @pytest.fixture
 def url(server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE."""
-    monkeypatch.setenv("AQUEUE_URL", server.url)
+    """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE.
+
+    AQUEUE_TEST_USER=smallest: as a user with the permissions that SECURITY.md names, and no others but
+    ZINCRBY, with which tests make data old.
+    """
+    is_limited = os.environ.get("AQUEUE_TEST_USER") == "smallest"
+    url = server.user(namespace, *acl_rules(Keys(namespace)), "+zincrby") if is_limited else server.url
+    monkeypatch.setenv("AQUEUE_URL", url)
     monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
-    return server.url
+    return url
 
 
 @pytest.fixture

@@ -94,3 +94,10 @@ class Server:
     def client(self) -> redis.Redis:
         """A plain synchronous client, for looking and for damage."""
         return redis.Redis(port=self.port)
+
+    def user(self, name: str, *rules: str) -> str:
+        """The URL as a user who has these rules of `ACL SETUSER` and no others."""
+        with self.client() as client:
+            client.execute_command("ACL", "DELUSER", name)  # pyright: ignore[reportUnknownMemberType]
+            client.execute_command("ACL", "SETUSER", name, "on", ">secret", *rules)  # pyright: ignore[reportUnknownMemberType]
+        return self.url.replace("//", f"//{name}:secret@")

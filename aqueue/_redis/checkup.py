@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from aqueue._redis.client import Client
 from aqueue._redis.faults import ServerError, describe
 from aqueue._redis.keys import Keys
-from aqueue._redis.operations import Lookup, Operation
-from aqueue._redis.scripts import Argument, Script
+from aqueue._redis.operations import Lookup
+from aqueue._redis.permissions import database_of, missing_rules, remedy, user_of
+from aqueue._redis.source import Source
 from aqueue.errors import QueueUnavailable
 
 T = TypeVar("T")
@@ -22,31 +23,6 @@ T = TypeVar("T")
 _PINGS = 10
 #: Settings that INFO does not tell.
 _SETTINGS = ("appendfsync", "save", "min-replicas-to-write")
-
-#: Which of some calls this user may not make. They are compared with its rules, and none is made.
-_DENIED = """#!lua flags=no-writes,allow-oom
-local denied, at = {}, 1
-while at < #ARGV do
-  local call = {}
-  for part = 1, tonumber(ARGV[at]) do
-    call[part] = ARGV[at + part]
-  end
-  if not redis.acl_check_cmd(unpack(call)) then
-    denied[#denied + 1] = call[1]
-  end
-  at = at + #call + 1
-end
-return denied
-"""
-
-
-#: Commands on a key, by what they take after it.
-_FORMS: dict[tuple[str, ...], str] = {
-    (): "DEL UNLINK PERSIST GET MGET HGETALL HLEN LLEN SCARD SMEMBERS ZCARD",
-    ("1",): "SET PEXPIRE BLPOP HGET HMGET HDEL LPUSH SADD SREM SISMEMBER ZREM ZRANK ZSCORE",
-    ("1", "2"): "HSET HINCRBY ZADD LTRIM LRANGE ZRANGE ZREVRANGE ZCOUNT ZRANGEBYSCORE ZREVRANGEBYSCORE"
-    " ZREMRANGEBYSCORE",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +40,34 @@ class ServerFacts:
     info: dict[str, str] | Unknown
     #: Some of its settings.
     settings: dict[str, str] | Unknown
-    #: Commands of ours that this user may not call.
-    denied: Sequence[str] | Unknown
+    #: What this user lacks, as rules of ACL SETUSER, and what it is to be given.
+    missing: Sequence[str] | Unknown
+    remedy: Sequence[str]
     #: The user's name.
-    user: str | Unknown
+    user: str
     #: Seconds of a round trip, the median of some.
     latency: float
     #: Seconds by which its clock is ahead of ours.
     ahead: float
 
 
-async def server_facts(client: Client, keys: Keys) -> ServerFacts:
+async def server_facts(client: Client, source: Source, keys: Keys) -> ServerFacts:
     """Find out all of it. About 15 round trips, and no writes.
 
     Raises:
         QueueUnavailable: The server does not answer.
     """
     latency, ahead = await _time(client)
+    missing = await _missing(client, source, keys)
+    user = await _ask(client, Lookup([("ACL", "WHOAMI")], lambda replies: _text(replies[0])))
     return ServerFacts(
         info=await _ask(client, Lookup([("INFO",)], lambda replies: _info(replies[0]))),
         settings=await _ask(
             client, Lookup([("CONFIG", "GET", *_SETTINGS)], lambda replies: _pairs(replies[0]))
         ),
-        denied=await _denied(client, keys),
-        user=await _ask(client, Lookup([("ACL", "WHOAMI")], lambda replies: _text(replies[0]))),
+        missing=missing,
+        remedy=() if isinstance(missing, Unknown) else remedy(missing, source, keys),
+        user=user_of(source) if isinstance(user, Unknown) else user,
         latency=latency,
         ahead=ahead,
     )
@@ -115,32 +95,15 @@ async def _time(client: Client) -> tuple[float, float]:
     return statistics.median(took for took, _ in trips), min(trips)[1]
 
 
-async def _denied(client: Client, keys: Keys) -> list[str] | Unknown:
-    args: list[Argument] = [part for call in calls(keys) for part in (len(call), *call)]
-    script = Script("denied", _DENIED, [])
-    operation = Operation(script, [], args, lambda reply: [_text(word) for word in reply])
+async def _missing(client: Client, source: Source, keys: Keys) -> Sequence[str] | Unknown:
     try:
-        return await client.run(operation)
+        return await client.run(missing_rules(keys, database_of(source)))
     except ServerError as error:
         return Unknown(describe(error))
     except QueueUnavailable as error:
-        if not error.refused:
+        if not error.missing:
             raise
-        return ["EVALSHA", "SCRIPT LOAD"]
-
-
-def calls(keys: Keys) -> list[tuple[Argument, ...]]:
-    """A call of each command that programs, workers and scripts of ours use, on a key of the namespace."""
-    key, channel = keys.registry("queue", "default"), keys.done_channel("id")
-    named: list[tuple[Argument, ...]] = [
-        ("PING",),
-        ("TIME",),
-        ("SUBSCRIBE", channel),
-        ("PUBLISH", channel, "m"),
-    ]
-    return named + [
-        (command, key, *rest) for rest, commands in _FORMS.items() for command in commands.split()
-    ]
+        return error.missing
 
 
 def _info(reply: bytes) -> dict[str, str]:

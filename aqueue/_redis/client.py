@@ -17,16 +17,18 @@ import hiredis
 import redis.exceptions as redis_errors
 
 from aqueue._redis.coalescer import Answer, Coalescer
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, describe
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe
 from aqueue._redis.keys import Keys
 from aqueue._redis.line import Line, Switchboard
 from aqueue._redis.lookups import Snapshot
-from aqueue._redis.operations import Lookup, NewJob, Operation
+from aqueue._redis.operations import _SCRIPTS, Lookup, NewJob, Operation
+from aqueue._redis.permissions import database_of, lacking, missing_for, missing_rules, remedy
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 from aqueue._redis.subscriber import Subscriber
 from aqueue._redis.waiters import Waiters
 from aqueue._redis.watch import Watch
+from aqueue.errors import QueueUnavailable
 
 T = TypeVar("T")
 
@@ -66,8 +68,11 @@ class Client(Protocol):
 class AsyncClient:
     """Everything that one event loop holds towards one Redis."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, permitted: set[str] | None = None) -> None:
+        """Make a client; no I/O. `permitted`: see there; shared by the clients of one process."""
         self.source = source
+        #: Scripts that this user is known to be allowed to run to their end.
+        self.permitted: set[str] = set() if permitted is None else permitted
         #: Scripts and other reads have a line each: a read of many large results must not hold up a claim.
         self._calls = Switchboard(source)
         self._reads = Switchboard(source)
@@ -82,7 +87,8 @@ class AsyncClient:
     async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply. One round trip, when nothing goes wrong.
 
-        Calls share one connection, and follow each other without waiting. Cancelling only ends the wait.
+        Calls share one connection, and follow each other without waiting. Cancelling only ends the wait. The
+        first call of a script that writes is preceded by the question whether all of it is permitted.
 
         Args:
             patience: Seconds of trying; None: for ever, also when memory is full or credentials are refused.
@@ -94,8 +100,11 @@ class AsyncClient:
         """
         script = operation.script
         call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
+        attempts = Attempts(self.source.shown, patience)
         try:
-            [reply] = await self._try(self._calls, [call], Attempts(self.source.shown, patience), script)
+            if script.sha not in self.permitted:
+                await self._check(operation, attempts)
+            [reply] = await self._try(self._calls, [call], attempts, script)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
@@ -128,10 +137,42 @@ class AsyncClient:
         async with asyncio.timeout(seconds):
             return await self.waiters.ended(keys, job_id)
 
+    async def _check(self, operation: Operation[Any], attempts: Attempts) -> None:
+        """Ask before a script's first call whether all of it is permitted, so that it does not end halfway.
+
+        Raises:
+            QueueUnavailable: It is not, or Redis is away.
+        """
+        script = operation.script
+        if script.writes:
+            question = missing_for(operation)
+            with asking(attempts):
+                call = ("EVALSHA", question.script.sha, 0, *question.args)
+                [reply] = await self._try(self._calls, [call], attempts, question.script)
+                if missing := question.decode(reply):
+                    raise lacking(self.source, missing, missing)
+        self.permitted.add(script.sha)
+
     @property
     def is_down(self) -> bool:
         """Whether Redis did not answer the last try."""
         return self._down_since is not None
+
+    async def check_permissions(self, keys: Keys) -> None:
+        """Ask whether this user may do all that workers and programs do. One round trip, and no writes.
+
+        Raises:
+            QueueUnavailable: It may not, and `missing` says what; or Redis does not answer.
+        """
+        try:
+            missing: Sequence[str] = await self.run(missing_rules(keys, database_of(self.source)))
+        except QueueUnavailable as error:
+            if not error.missing:
+                raise
+            missing = error.missing
+        if missing:
+            raise lacking(self.source, missing, remedy(missing, self.source, keys))
+        self.permitted.update(script.sha for script in _SCRIPTS.values())
 
     async def ping(self, *, patience: float = PATIENCE) -> None:
         """Raise QueueUnavailable unless Redis answers."""

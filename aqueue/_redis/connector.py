@@ -27,6 +27,8 @@ class Connector:
         self._lives: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
         self._blocks: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
         self._sync: SyncClient | None = None
+        #: See `AsyncClient.permitted`.
+        self.permitted: set[str] = set()
         self._lock = threading.Lock()
         _connectors[self] = None
 
@@ -44,7 +46,7 @@ class Connector:
                     if other.is_closed():
                         self._clients.pop(other, None)
                         self._lives.pop(other, None)
-                client = self._clients[loop] = AsyncClient(self.source)
+                client = self._clients[loop] = AsyncClient(self.source, self.permitted)
                 life = self._lives[loop] = self._live(loop, client)
             _start(life)
         return client
@@ -53,7 +55,7 @@ class Connector:
         """This process's client for threads; no I/O yet."""
         with self._lock:
             if self._sync is None:
-                self._sync = SyncClient(self.source)
+                self._sync = SyncClient(self.source, self.permitted)
             return self._sync
 
     def enter(self) -> None:

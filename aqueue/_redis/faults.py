@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from enum import Enum
 
 import redis.exceptions as redis_errors
@@ -76,6 +79,9 @@ _BY_WORD = {
 #: A command that is forbidden inside a script has no code: Valkey's words, and those of Redis 7.0.
 _FORBIDDEN = ("ACL failure in script", "The user executing the script can't run")
 
+#: The user and the command that it may not call, in and outside of scripts.
+_NO_PERMISSION = re.compile(r"User (\S+) has no permissions to run the '([\w|]+)' command")
+
 #: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
 ServerError = redis_errors.RedisError
 
@@ -130,7 +136,7 @@ class Attempts:
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
             reason = f"refuses the credentials or lacks permissions: {describe(error)}"
-            raise self._unavailable(reason, refused=True) from error
+            raise self._refused(reason, error) from error
         self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
         self._failures += 1
         if self._patience is not None and time.monotonic() - self._started > self._patience:
@@ -144,11 +150,32 @@ class Attempts:
             SHORTEST_PAUSE / 2, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
         )
 
-    def _unavailable(self, reason: str, *, refused: bool = False) -> AqueueError:
+    def _refused(self, reason: str, cause: Exception) -> AqueueError:
+        found = _NO_PERMISSION.search(str(cause))
+        line = f". To give them: ACL SETUSER {found[1]} +{found[2]}" if found else ""
+        error = self._unavailable(reason + line)
+        error.refused = True
+        error.missing = (f"+{found[2]}",) if found else ()
+        return error
+
+    def _unavailable(self, reason: str) -> QueueUnavailable:
         error = QueueUnavailable(f"Redis at {self._shown} {reason}")
         error.uncertain = self.uncertain
-        error.refused = refused
         return error
+
+
+@contextmanager
+def asking(attempts: Attempts) -> Generator[None]:
+    """What is asked before a call: it makes nothing uncertain, and a server that cannot tell permits it."""
+    try:
+        yield
+    except QueueUnavailable as error:
+        error.uncertain = False
+        raise
+    except redis_errors.ResponseError:
+        pass
+    finally:
+        attempts.uncertain = False
 
 
 def _answered(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -19,6 +20,7 @@ Argument = str | bytes | int | float
 
 _BINDING = re.compile(r"^local (\w+)\s*= (?:tonumber\()?(KEYS|ARGV)\[(\d+)\]\)? -- ", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+_COMMAND = re.compile(r'redis\.p?call\("(\w+)"')
 _FLAGS = re.compile(r"^-- flags: ([\w,-]+)\n", re.MULTILINE)
 
 
@@ -33,6 +35,13 @@ class Script:
         self.sha: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.keys: tuple[str, ...] = _slots(text, "KEYS")
         self.args: tuple[str, ...] = _slots(text, "ARGV")
+        #: Whether it may change something.
+        self.writes: bool = "no-writes" not in text.partition("\n")[0]
+
+    @cached_property
+    def commands(self) -> frozenset[str]:
+        """The commands that it calls."""
+        return frozenset(_COMMAND.findall(self.text))
 
     def bind(self, *more: Argument, **values: Argument) -> tuple[list[str], list[Argument]]:
         """KEYS and ARGV for a call: the named slots, then the arguments that follow them.

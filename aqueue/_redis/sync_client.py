@@ -14,8 +14,9 @@ import redis.exceptions as redis_errors
 
 from aqueue._redis.client import explain, pack
 from aqueue._redis.connecting import connect_blocking
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking
 from aqueue._redis.operations import Lookup, Operation
+from aqueue._redis.permissions import lacking, missing_for
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
 
@@ -29,8 +30,10 @@ KEPT = 10
 class SyncClient:
     """Blocking connections: one for each thread that calls at the same time, kept for the next call."""
 
-    def __init__(self, source: Source, *, timeout: float = 5.0) -> None:
+    def __init__(self, source: Source, permitted: set[str] | None = None, *, timeout: float = 5.0) -> None:
         self.source = source
+        #: See `AsyncClient.permitted`.
+        self.permitted: set[str] = set() if permitted is None else permitted
         #: Whether Redis did not answer the last try.
         self.is_down: bool = False
         self._timeout = timeout
@@ -40,8 +43,11 @@ class SyncClient:
         """Call a script and decode its reply; see `AsyncClient.run`."""
         script = operation.script
         call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
+        attempts = Attempts(self.source.shown, patience)
         try:
-            replies = self._try([call], Attempts(self.source.shown, patience), script)
+            if script.sha not in self.permitted:
+                self._check(operation, attempts)
+            replies = self._try([call], attempts, script)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
@@ -52,6 +58,18 @@ class SyncClient:
         if not lookup.commands:
             return lookup.decode([])
         return lookup.decode(self._try(lookup.commands, Attempts(self.source.shown, patience)))
+
+    def _check(self, operation: Operation[Any], attempts: Attempts) -> None:
+        """See `AsyncClient._check`."""
+        script = operation.script
+        if script.writes:
+            question = missing_for(operation)
+            with asking(attempts):
+                call = ("EVALSHA", question.script.sha, 0, *question.args)
+                [reply] = self._try([call], attempts, question.script)
+                if missing := question.decode(reply):
+                    raise lacking(self.source, missing, missing)
+        self.permitted.add(script.sha)
 
     def connect(self) -> Any:
         """A connection of its own; embedded servers are started, sentinels are asked."""

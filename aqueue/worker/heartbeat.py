@@ -61,7 +61,9 @@ class Heartbeat:
         self._shown_state: str | int = ""
         self._over = threading.Event()
         self._ended = asyncio.Event()
-        self._client = SyncClient(space.connector.source, timeout=settings.beat_timeout)
+        self._client = SyncClient(
+            space.connector.source, space.connector.permitted, timeout=settings.beat_timeout
+        )
         self._thread = threading.Thread(target=self._live, name="aqueue-heartbeat", daemon=True)
 
     def start(self) -> None:

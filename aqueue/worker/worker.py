@@ -166,8 +166,8 @@ class Worker:
             handle_signals: False leaves SIGTERM and SIGINT to the program, which calls `stop()`.
 
         Raises:
-            QueueUnavailable: Redis could not be reached at the start, or has refused the credentials for five
-                minutes. Other outages are waited out.
+            QueueUnavailable: Redis could not be reached at the start, its user lacks a permission (`missing`
+                says which), or the credentials were refused for five minutes. Other outages are waited out.
             SettingsError: A limit that cannot be used.
             Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
@@ -293,7 +293,7 @@ class Worker:
         lifespan = Lifespan(None if opener is None else functools.partial(opener, self))
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
-            await self.space.connector.client().ping()
+            await self.space.connector.client().check_permissions(self.space.keys)
             with restored_signals(run.signaled if handle_signals else None), contained_tasks():
                 return await lifespan.around(functools.partial(run.work, ready))
         finally:

@@ -157,7 +157,7 @@ async def test_a_connection_is_closed_though_the_server_takes_no_more_bytes(
     own_server: Server, hurry: None
 ) -> None:
     large = Queue("default", own_server.url, max_job_bytes=64_000_000)
-    await large.count()
+    await large.enqueue(jobs.nothing)
     line = large.space.connector.client()._calls.line
     assert line is not None
     own_server.freeze()

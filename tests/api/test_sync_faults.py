@@ -93,17 +93,17 @@ async def test_a_wait_ends_when_redis_tells_of_the_end(own_server: Server, never
 async def test_a_wait_ends_where_nothing_can_be_told(
     own_server: Server, read_often: None, denied: str
 ) -> None:
-    with admin(own_server) as client:
-        if denied == "publishing":
-            client.acl_setuser("default", enabled=True, commands=["-publish"])
-        else:
-            client.acl_setuser("default", enabled=True, reset_channels=True)
-    queue = Queue(connection=own_server.url)
-    job = await asyncio.to_thread(queue.enqueue, tasks.add, 1, 2)
-    waiting = in_thread(lambda: job.wait(20))
-    await work(own_server.url)
+    async with Worker(["default"], connection=own_server.url).running():
+        with admin(own_server) as client:
+            if denied == "publishing":
+                client.acl_setuser("default", enabled=True, commands=["-publish"])
+            else:
+                client.acl_setuser("default", enabled=True, reset_channels=True)
+        queue = Queue(connection=own_server.url)
+        job = await asyncio.to_thread(queue.enqueue, tasks.add, 1, 2)
+        waiting = in_thread(lambda: job.wait(20))
 
-    assert await asyncio.wrap_future(waiting) == 3
+        assert await asyncio.wrap_future(waiting) == 3
 
 
 async def test_a_wait_outlasts_a_restart_of_redis(read_often: None) -> None:

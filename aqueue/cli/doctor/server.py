@@ -16,7 +16,7 @@ NEARLY_FULL = 0.9
 _OLDEST = (7, 0)
 
 
-def judge_server(facts: ServerFacts, namespace: str) -> Iterator[Finding]:
+def judge_server(facts: ServerFacts) -> Iterator[Finding]:
     """All that can be said."""
     yield _latency(facts.latency)
     if isinstance(facts.info, Unknown):
@@ -29,7 +29,7 @@ def judge_server(facts: ServerFacts, namespace: str) -> Iterator[Finding]:
         yield from _writes(facts.info)
         yield _memory(facts.info)
     yield _clock(facts.ahead)
-    yield _permissions(facts, namespace)
+    yield _permissions(facts)
 
 
 def _unknown(check: str, fact: Unknown) -> Finding:
@@ -173,17 +173,13 @@ def _clock(ahead: float) -> Finding:
     )  # fmt: skip
 
 
-def _permissions(facts: ServerFacts, namespace: str) -> Finding:
-    if isinstance(facts.denied, Unknown):
-        return _unknown("permissions", facts.denied)
-    user = "this user" if isinstance(facts.user, Unknown) else f"user {facts.user}"
-    if not facts.denied:
-        return Finding("ok", "permissions", f"{user} may do all that programs and workers do")
-    prefix = f"{{{namespace}}}:"
-    name = "USER" if isinstance(facts.user, Unknown) else facts.user
-    allowed = " ".join(f"+{command.lower().replace(' ', '|')}" for command in facts.denied)
+def _permissions(facts: ServerFacts) -> Finding:
+    if isinstance(facts.missing, Unknown):
+        return _unknown("permissions", facts.missing)
+    if not facts.missing:
+        return Finding("ok", "permissions", f"user {facts.user} may do all that programs and workers do")
     return Finding(
-        "problem", "permissions", f"{user} may not call {', '.join(facts.denied)}",
-        "calls that need them are refused (NOPERM)",
-        f"ACL SETUSER {name} {allowed}; see that its keys cover ~{prefix}* and its channels &{prefix}*",
+        "problem", "permissions", f"user {facts.user} lacks {' '.join(facts.missing)}",
+        "workers do not start, and calls that need them are refused (NOPERM)",
+        f"ACL SETUSER {facts.user} {' '.join(facts.remedy)}",
     )  # fmt: skip

@@ -27,7 +27,7 @@ async def visit(target: Target, *, as_json: bool) -> int:
         space = open_namespace(target.url, namespace=target.namespace)
         server = await server_facts(target.url, namespace=target.namespace)
         findings = [
-            *judge_server(server, space.keys.namespace),
+            *judge_server(server),
             judge_trust(space),
             *await _namespace(target),
         ]
