@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from aqueue import get_current_job
 from tests.chaos.ledger import recorded
 from tests.support import wait_until
 
@@ -28,6 +29,16 @@ def nap_in_thread(seconds: float) -> float:
     with recorded():
         time.sleep(seconds)
     return seconds
+
+
+async def stumble(seconds: float) -> None:
+    """Fail at the first attempt."""
+    job = get_current_job()
+    assert job is not None
+    with recorded():
+        await asyncio.sleep(seconds)
+    if job.retries_left:
+        raise RuntimeError("stumbled")
 
 
 async def die() -> None:

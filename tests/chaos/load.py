@@ -1,0 +1,131 @@
+"""A program that enqueues all the time, whatever happens to Redis, and knows in the end what is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from aqueue import EnqueueUncertain, Job, QueueFull, QueueUnavailable, Retry
+from aqueue._redis import coalescer
+from tests.chaos import jobs
+from tests.chaos.scenario import Stage
+from tests.chaos.seen import STARVED
+from tests.support import wait_until
+
+#: Jobs that are enqueued at the same time, at most, and those that wait or run.
+BATCH, BACKLOG = 10, 60
+#: Slots of the workers: one has a single one, where a claim follows each settlement.
+SLOTS = (8, 1)
+
+
+async def staff(
+    stage: Stage, *, lease: float = 1, slots: tuple[int, ...] = SLOTS, url: str | None = None
+) -> None:
+    """Workers of these many slots."""
+    for worker in [stage.fleet.spawn(lease=lease, concurrency=count, url=url) for count in slots]:
+        await worker.serving()
+
+
+async def persist(stage: Stage, func: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Enqueue once, through any outage.
+
+    An error that says "not enqueued" is believed: the next try has another id, and the checker
+    finds the first one if it is in all the same.
+    """
+    doubt: EnqueueUncertain | None = None
+    while True:
+        try:
+            job: Job[Any] = await (
+                stage.queue.enqueue(func, *args, **options) if doubt is None else doubt.retry()
+            )
+            stage.acked.append(job.id)
+            return
+        except EnqueueUncertain as error:
+            doubt = error
+            stage.seen.add("uncertain")
+        except (QueueUnavailable, QueueFull):
+            stage.seen.add("refused")
+            await asyncio.sleep(stage.dice.uniform(0.05, 0.2))
+
+
+@asynccontextmanager
+async def load(stage: Stage, longest: float = 0.1) -> AsyncGenerator[None]:
+    """Enqueue jobs of up to so many seconds as fast as they are done, until the block ends."""
+    is_over = asyncio.Event()
+    producing = asyncio.create_task(_produce(stage, longest, is_over))
+    try:
+        yield
+    except BaseException:
+        producing.cancel()
+        raise
+    is_over.set()
+    await producing
+
+
+async def _produce(stage: Stage, longest: float, is_over: asyncio.Event) -> None:
+    made, done, looked = len(stage.acked), 0, len(stage.ledger.entries())
+    while not is_over.is_set():
+        entries = stage.ledger.entries()
+        done += sum(entry.event == "end" for entry in entries[looked:])
+        looked = len(entries)
+        room = min(BATCH, BACKLOG - (len(stage.acked) - made - done))
+        if room > 0:
+            naps = [_nap(stage, longest) for _ in range(stage.dice.randint(1, room))]
+            await asyncio.gather(*naps)
+        await asyncio.sleep(stage.dice.uniform(0, 0.03))
+
+
+async def _nap(stage: Stage, longest: float) -> None:
+    func = stage.dice.choice([jobs.nap, jobs.nap, jobs.nap_in_thread, jobs.stumble])
+    retry = Retry(max=1, interval=stage.dice.choice([0, 0.1])) if func is jobs.stumble else None
+    await persist(stage, func, stage.dice.uniform(0, longest), retry=retry)
+
+
+@contextmanager
+def impatience(seconds: float) -> Generator[None]:
+    """Programs that enqueue give up so soon; otherwise no outage of a test is long enough for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coalescer, "PATIENCE", seconds)
+        yield
+
+
+async def is_served(stage: Stage) -> None:
+    """All workers are alive, and a job that is enqueued now ends soon."""
+    assert all(worker.code is None for worker in stage.fleet.workers), "a worker has ended"
+    job = await stage.enqueue(jobs.nap, 0)
+    await job.wait(20)
+
+
+async def nothing_lives(stage: Stage) -> None:
+    """Wait until no job waits or runs, whatever became of the others."""
+    keys = stage.queue.space.keys
+    names = [keys.registry(registry, "default") for registry in ("queue", "started", "scheduled")]
+    with stage.server.client() as client:
+        await wait_until(lambda: not client.exists(*names), timeout=60, description="the end of all jobs")
+
+
+def check_leases(stage: Stage, *, lease: float = 1) -> None:
+    """None was lost: Redis was away, not the workers. On a machine that stood still it may be."""
+    client: Any
+    with stage.server.client() as client:
+        lost = int(client.hget(stage.queue.space.keys.meta("default"), "lost") or 0)
+    if lost and stage.stalls.longest > lease / 4:
+        stage.seen.add(STARVED, lost)
+        return
+    assert not lost, f"{lost} leases were lost"
+
+
+def check_slots(stage: Stage, *, slots: tuple[int, ...] = SLOTS) -> None:
+    """No worker has ever run more jobs at the same time than it has slots. Holds where no lease was lost."""
+    running: Counter[int] = Counter()
+    allowed = {worker.pid: count for worker, count in zip(stage.fleet.workers, slots, strict=True)}
+    for entry in stage.ledger.entries():
+        running[entry.pid] += 1 if entry.event == "start" else -1
+        assert running[entry.pid] <= allowed[entry.pid], (
+            f"{running[entry.pid]} jobs in {allowed[entry.pid]} slots"
+        )
