@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aqueue import Queue
+from tests.chaos.aftermath import check_memory, check_scripts, check_workers, memory
 from tests.chaos.checker import Checker
 from tests.chaos.procs import Fleet
 from tests.chaos.recoveries import measure
@@ -36,7 +37,7 @@ async def perform(scenario: Scenario, scale: Scale, seed: int, part: int = 0) ->
     with tempfile.TemporaryDirectory(prefix="aqueue-chaos-") as folder, scenario.server() as server:
         async with Queue("default", server.url, namespace=NAMESPACE) as queue, Stalls() as stalls:
             with Fleet(server.url, NAMESPACE, Path(folder)) as fleet:
-                seen = Seen()
+                seen, before = Seen(), memory(server)
                 stage = Stage(
                     numbers=scenario.numbers(scale), dice=dice, folder=Path(folder), server=server,
                     queue=queue, fleet=fleet, stalls=stalls, seen=seen,
@@ -44,23 +45,29 @@ async def perform(scenario: Scenario, scale: Scale, seed: int, part: int = 0) ->
                 )  # fmt: skip
                 try:
                     await scenario.function(stage)
-                    await _judge(scenario, stage)
+                    await _judge(scenario, stage, before)
                 except Exception as error:
+                    stage.waits.stop()
                     line = f"{type(error).__name__}: {str(error) or 'no message'}".splitlines()[0][:300]
                     told = traceback.format_exc() + _logs(fleet)
                     return Result(seen, time.monotonic() - began, line, told)
     return Result(seen, time.monotonic() - began, None)
 
 
-async def _judge(scenario: Scenario, stage: Stage) -> None:
+async def _judge(scenario: Scenario, stage: Stage, before: int) -> None:
     if scenario.checks:
         stage.seen.add("jobs", len(stage.acked))
         stage.checker.check(stage.acked, stage.seen)
+        check_workers(stage.fleet)
+    stage.seen.add("waiters", await stage.waits.check())
     if "I11" in scenario.checks:
         measure(stage.fleet, stage.stalls, stage.seen)
+    if "I12" in scenario.checks:
+        check_scripts(stage.server, stage.seen)
     if "I5" in scenario.checks:
         stage.fleet.kill_all()
         await stage.checker.check_nothing_stays()
+        check_memory(stage.server, before)
 
 
 def _logs(fleet: Fleet) -> str:

@@ -20,9 +20,18 @@ ROOT = Path(__file__).parents[2]
 class WorkerProc:
     """`python -m aqueue worker` in a subprocess."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, lease: float) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        log: Path,
+        *,
+        lease: float,
+        concurrency: int,
+    ) -> None:
         self.log = log
         self.lease = lease
+        self.concurrency = concurrency
         #: When it was killed by us, on the monotonic clock.
         self.killed_at: float | None = None
         with open(log, "wb") as errors:
@@ -123,7 +132,8 @@ class Fleet:
             "--concurrency", str(concurrency), "--name", f"{name}{number}", "--path", str(ROOT), *options,
         ]  # fmt: skip
         environment = {**os.environ, VARIABLE: str(self.ledger.path), "PYTHONFAULTHANDLER": "1"}
-        worker = WorkerProc(command, environment, self._folder / f"worker{number}.log", lease)
+        log = self._folder / f"worker{number}.log"
+        worker = WorkerProc(command, environment, log, lease=lease, concurrency=concurrency)
         self.workers.append(worker)
         return worker
 

@@ -11,17 +11,19 @@ After each run the checker looks at the invariants, for all ids in `stage.acked`
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from aqueue import Job, Queue
+from aqueue.batch import EnqueueData
 from tests.chaos.checker import Checker
 from tests.chaos.ledger import Ledger
 from tests.chaos.procs import Fleet
 from tests.chaos.seen import Seen
 from tests.chaos.stalls import Stalls
+from tests.chaos.waits import Waits
 from tests.servers import Server
 from tests.support import wait_until
 
@@ -42,6 +44,7 @@ class Stage:
     fleet: Fleet
     checker: Checker
     stalls: Stalls
+    waits: Waits = field(default_factory=Waits)
     seen: Seen = field(default_factory=Seen)
     #: Ids whose enqueue has returned: all of them must end, once.
     acked: list[str] = field(default_factory=list[str])
@@ -58,6 +61,13 @@ class Stage:
         job: Job[Any] = await self.queue.enqueue(func, *args, **options)
         self.acked.append(job.id)
         return job
+
+    async def enqueue_many(self, queue: Queue, datas: Iterable[EnqueueData]) -> None:
+        """Enqueue jobs that must end; somebody waits for one in ten."""
+        for job in await queue.enqueue_many(datas):
+            self.acked.append(job.id)
+            if self.dice.random() < 0.1:
+                self.waits.add(job)
 
     def bear_losses(self, job: Job[Any], count: int) -> None:
         """Let a job lose its worker so often before it is given up."""

@@ -30,7 +30,7 @@ async def poison(stage: Stage) -> None:
         kind = [jobs.die_in_thread, jobs.exhaust][number % 2]
         outside.append(await stage.enqueue(kind, executor="process"))
         batch = naps(stage, stage.number("jobs") // stage.number("pills"), 0.01, 0.1)
-        stage.acked += [job.id for job in await stage.queue.enqueue_many(batch)]
+        await stage.enqueue_many(stage.queue, batch)
 
     def is_over() -> bool:
         while len(stage.fleet.alive) < 2:
@@ -75,7 +75,7 @@ async def recycled(stage: Stage) -> None:
         for _ in range(10):
             await stage.enqueue(jobs.leak, 4)
         batch = naps(stage, 10, 0.01, 0.1)
-        stage.acked += [job.id for job in await stage.queue.enqueue_many(batch)]
+        await stage.enqueue_many(stage.queue, batch)
         await stage.all_ended()
     stage.seen.add("recycles", recycles())
     assert set(stage.ledger.starts().values()) == {1}, "a job was lost with a worker that was replaced"
@@ -100,7 +100,7 @@ async def full_of_zombies(stage: Stage) -> None:
         for _ in range(count):
             await stage.enqueue(jobs.nap_in_thread, 60, job_timeout=0.5)
         batch = naps(stage, 20, 0.01, 0.1)
-        stage.acked += [job.id for job in await stage.queue.enqueue_many(batch)]
+        await stage.enqueue_many(stage.queue, batch)
         assert await worker.ended(timeout=60) == 75, worker.output
         stage.seen.add("worker_full_of_zombies")
         last = await stage.fleet.spawn().serving()

@@ -30,7 +30,7 @@ def naps(stage: Stage, count: int, shortest: float, longest: float) -> list[Any]
 @scenario(
     "T01",
     "workers are killed at random times, two queues",
-    checks="I1 I2 I3 I4 I5 I10 I11",
+    checks="I1 I2 I3 I4 I5 I10 I11 I12",
     quick={"jobs": 90, "kills": 3, "workers": 3},
     full={"jobs": 4000, "kills": 40, "workers": 4},
     parts=25,
@@ -46,7 +46,7 @@ async def killed_at_random(stage: Stage) -> None:
         await worker.serving()
     for _ in range(kills := stage.number("kills")):
         batch = naps(stage, stage.number("jobs") // kills, 0.02, 0.4)
-        stage.acked += [job.id for job in await stage.dice.choice(queues).enqueue_many(batch)]
+        await stage.enqueue_many(stage.dice.choice(queues), batch)
         await asyncio.sleep(stage.dice.uniform(0.05, 0.4))
         stage.dice.choice(stage.fleet.alive).kill()
         stage.seen.add(WORKER_KILLS)
@@ -78,8 +78,7 @@ async def _all_die(stage: Stage, points: Sequence[str]) -> None:
     doomed = [stage.fleet.spawn(point=f"{point}:{stage.dice.randint(1, 3)}") for point in points]
     until = time.monotonic() + 40
     while any(worker.code is None for worker in doomed) and time.monotonic() < until:
-        made = await stage.queue.enqueue_many(naps(stage, 20, 0.02, 0.2))
-        stage.acked += [job.id for job in made]
+        await stage.enqueue_many(stage.queue, naps(stage, 20, 0.02, 0.2))
         await asyncio.sleep(0.25)
     for point, worker in zip(points, doomed, strict=True):
         assert worker.code == -9, f"{point}: {worker.code}, {worker.output}"

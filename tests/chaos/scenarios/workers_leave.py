@@ -251,7 +251,7 @@ async def same_name(stage: Stage) -> None:
         twins = [stage.fleet.spawn(lease=2, grace=10, options=["--name", "twin"]) for _ in range(2)]
         for worker in twins:
             await worker.serving()
-        stage.acked += [job.id for job in await stage.queue.enqueue_many(naps(stage, 40, 0.2, 0.8))]
+        await stage.enqueue_many(stage.queue, naps(stage, 40, 0.2, 0.8))
         await started(stage, len(stage.acked) - 30)
         twins[0].terminate()
         assert await twins[0].ended(timeout=30) == 0, twins[0].output
