@@ -194,3 +194,10 @@ class JobRecord:
     def kept_ms(self) -> int:
         """How long a job is kept that was canceled or expired: its failure_ttl if given, else a day."""
         return self.failure_ttl if b"failure_ttl" in self.fields else DAY_MS
+
+
+#: Fields that hold whole numbers; `place` is one that only scripts read.
+NUMBERS: frozenset[bytes] = frozenset(
+    {field.key for field in vars(JobRecord).values() if isinstance(field, Field) and field.decode is int}
+    | {b"place"}
+)

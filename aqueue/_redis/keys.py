@@ -22,6 +22,8 @@ a Redis Cluster. After the prefix:
     heartbeat         string  last beat of any worker, unix ms
     hold              string  no recovery before, unix ms
     reply:<nonce>     string  the answer to a cancel, requeue or delete, for a minute: a replay gets it again
+    schema            string  the layout, once it is another than `SCHEMA`; absent until then
+    aside:<ms>:<key>  any     what stood in place of one of ours; `aqueue doctor --repair` moved it away
 
 Channels: `done:<id>` when a job has ended or is gone, `commands:<uuid>` for a worker. Live keys carry no
 TTL; ended ones do (with a day of slack: prune removes them first), or are kept for ever on request.
@@ -34,11 +36,14 @@ from aqueue._core.names import check_name
 
 DEFAULT_NAMESPACE = "aqueue"
 
+#: The layout that this version knows.
+SCHEMA = 1
+
 
 class Keys:
     """The key names of one namespace."""
 
-    __slots__ = ("heartbeat", "hold", "namespace", "prefix", "queues", "workers")
+    __slots__ = ("heartbeat", "hold", "namespace", "prefix", "queues", "schema", "workers")
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
         self.namespace: str = check_name(namespace, "namespace")
@@ -47,6 +52,7 @@ class Keys:
         self.workers: str = f"{self.prefix}workers"
         self.heartbeat: str = f"{self.prefix}heartbeat"
         self.hold: str = f"{self.prefix}hold"
+        self.schema: str = f"{self.prefix}schema"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keys) and other.namespace == self.namespace

@@ -324,16 +324,25 @@ def resume(
 
 
 @app.command()
-def doctor(url: Url = None, namespace: NamespaceName = None, as_json: AsJson = False) -> None:
-    """Look for what is wrong with the server, its settings, this user's permissions, and the queues.
+def doctor(
+    url: Url = None,
+    namespace: NamespaceName = None,
+    repair: Annotated[bool, Option("--repair", help="Mend the data. Without it, nothing changes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong with the server, its settings, this user's permissions, the queues and the data.
 
-    Tells what was seen, why it matters and what to change. Changes nothing.
+    Tells what was seen, why it matters and what to change. Changes nothing, unless told to --repair: that
+    mends the data, beside running workers and programs, and looks at nothing else.
 
-    Exit codes: 0 no problems, 1 there are some, 4 Redis cannot be reached, 78 it refuses the credentials.
+    Exit codes: 0 no problems, or all damage was mended, 1 there are some, or damage is left, 4 Redis cannot
+    be reached, 78 it refuses the credentials or a command.
     """
+    from aqueue.cli.doctor import repair as mending
     from aqueue.cli.doctor import visit as command
 
-    finish(command.visit(Target(url, namespace), as_json=as_json))
+    target = Target(url, namespace)
+    finish(mending.repair(target, as_json=as_json) if repair else command.visit(target, as_json=as_json))
 
 
 @app.command()

@@ -58,7 +58,7 @@ def visit(
         result = invoke("doctor", "-u", url, "--json")
         document = json.loads(result.stdout)
         checks: list[dict[str, str]] = document["checks"]
-        assert document.keys() == {"problems", "checks"}
+        assert document.keys() == {"problems", "checks", "damage"}
         assert document["problems"] == sum(check["level"] == "problem" for check in checks)
         assert result.exit_code == (1 if document["problems"] else 0)
         for check in checks:
@@ -101,7 +101,7 @@ def test_a_healthy_place_has_no_problems(durable: Server, namespace: str, visit:
     assert levels(found) == {}
     assert found.keys() == {
         "latency", "version", "role", "persistence", "memory", "clock", "permissions", "trust", "workers",
-        "queues",
+        "queues", "data",
     }  # fmt: skip
     assert found["version"]["seen"].startswith("Valkey ")
     assert found["permissions"]["seen"].startswith("user default may do all")

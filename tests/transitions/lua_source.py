@@ -11,7 +11,11 @@ from aqueue._redis.scripts import load
 
 FOLDER = Path(aqueue._redis.__file__).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
-LIBRARIES = sorted(path.stem for path in FOLDER.glob("lib/*.lua"))
+#: They look at data that may be damaged; only `aqueue doctor` calls them.
+MENDING = sorted(f"mend/{path.stem}" for path in FOLDER.glob("mend/*.lua"))
+#: What only these include.
+MENDING_LIBRARIES = ["aside", "filed", "found", "record", "scores", "types"]
+LIBRARIES = sorted({path.stem for path in FOLDER.glob("lib/*.lua")} - {*MENDING_LIBRARIES})
 
 WRITES = {
     "DEL", "UNLINK", "SET", "HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "ZREMRANGEBYSCORE", "SADD", "SREM",
@@ -22,6 +26,8 @@ READS = {
     "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZRANK", "ZSCORE", "SCARD", "SISMEMBER", "LLEN",
 }  # fmt: skip
 OTHERS = {"PUBLISH"}
+#: What only mending calls, which workers and programs need no permission for.
+OF_MENDING = {"TYPE", "PTTL", "RENAMENX"}
 
 _KEYWORDS = {
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil",

@@ -18,12 +18,13 @@ from tests.transitions.stage import Stage
 
 READ_ONLY = {"count", "list", "position"}
 #: Longer than the usual 80 lines, because they do one thing for many jobs and queues.
-LONG = {"enqueue": 140, "claim": 140, "settle": 130, "recover": 115}
+LONG = {"enqueue": 140, "claim": 140, "settle": 130, "recover": 115, "mend/jobs": 120, "mend/records": 100}
 #: Exact answers of these need every id that is past its ttl; prune keeps them few.
 UNBOUNDED = {"list", "position"}
 
-each_script = pytest.mark.parametrize("name", lua.SCRIPTS)
-each_library = pytest.mark.parametrize("name", lua.LIBRARIES)
+each_operation = pytest.mark.parametrize("name", lua.SCRIPTS)
+each_script = pytest.mark.parametrize("name", [*lua.SCRIPTS, *lua.MENDING])
+each_library = pytest.mark.parametrize("name", [*lua.LIBRARIES, *lua.MENDING_LIBRARIES])
 
 
 # -- headers
@@ -48,7 +49,7 @@ def test_a_script_opens_with_what_it_does_and_what_it_replies(name: str) -> None
     header = lua.source(name).partition("\nlocal ")[0].removeprefix("-- flags: allow-oom\n")
     header = header.removeprefix("-- flags: no-writes\n")
 
-    assert re.match(rf"-- {name}\b[\w, ]*: \S", header)
+    assert re.match(rf"-- {name.replace('/', ' ')}\b[\w, ]*: \S", header)
     assert re.search(r"^-- Replies  \S", header, re.MULTILINE)
     assert all(line.startswith("--") for line in header.splitlines())
 
@@ -87,7 +88,8 @@ def test_only_known_commands_are_called(name: str) -> None:
     text = scripts.load(name).text
     commands = {command for command, _ in lua.calls(text)}
 
-    assert commands <= lua.WRITES | lua.READS | lua.OTHERS | ({"command"} if name == "list" else set())
+    more: set[str] = {"command"} if name == "list" else lua.OF_MENDING if name in lua.MENDING else set()
+    assert commands <= lua.WRITES | lua.READS | lua.OTHERS | more
     assert text.count("redis.call(") + text.count("redis.pcall(") == len(list(lua.calls(text)))
 
 
@@ -123,7 +125,7 @@ def test_numbers_become_text_only_through_whole(name: str) -> None:
     assert not re.search(r"\.\. (?:now|lost|seq|front)\b", text)
 
 
-@each_script
+@each_operation
 def test_a_read_comes_before_the_first_write(name: str) -> None:
     text = scripts.load(name).text
     bodies, writers = lua.functions(text), {""}
@@ -276,7 +278,7 @@ BUILT: dict[str, Operation[object]] = {
 }
 
 
-@each_script
+@each_operation
 def test_each_operation_fills_the_slots_of_its_script(name: str) -> None:
     operation = BUILT[name]
 

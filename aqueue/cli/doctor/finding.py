@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: "unknown": the server does not tell.
-Level = Literal["ok", "advice", "problem", "unknown"]
+#: "mended": it was a problem until now; "unknown": the server does not tell.
+Level = Literal["ok", "advice", "problem", "mended", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

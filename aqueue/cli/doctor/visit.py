@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
-from aqueue.cli.doctor.finding import Finding, Level
+from aqueue.cli.doctor.data import NEEDED, damages, judge_data, look_through
+from aqueue.cli.doctor.finding import Finding
 from aqueue.cli.doctor.namespace import judge_namespace
 from aqueue.cli.doctor.server import judge_server
+from aqueue.cli.doctor.showing import shown
 from aqueue.cli.doctor.trust import judge_trust
 from aqueue.cli.ending import FAILED, OK
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.options import Target
-from aqueue.cli.output import colored, say, say_json
-from aqueue.cli.text import plural, printable
+from aqueue.cli.output import say, say_json
+from aqueue.cli.text import plural
 from aqueue.connection import ServerError, open_namespace
-from aqueue.errors import QueueUnavailable
+from aqueue.errors import QueueUnavailable, SettingsError
 from aqueue.health import namespace_facts, server_facts
-
-_COLORS: dict[Level, str] = {"ok": "32", "advice": "33", "problem": "31", "unknown": "2"}
+from aqueue.mending import Examination
 
 
 async def visit(target: Target, *, as_json: bool) -> int:
@@ -31,11 +32,14 @@ async def visit(target: Target, *, as_json: bool) -> int:
             judge_trust(space),
             *await _namespace(target),
         ]
+        seen, judged = await _data(target)
+    findings += judged
     problems = sum(finding.level == "problem" for finding in findings)
     if as_json:
-        say_json({"problems": problems, "checks": [dataclasses.asdict(finding) for finding in findings]})
+        checks = [dataclasses.asdict(finding) for finding in findings]
+        say_json({"problems": problems, "checks": checks, "damage": damages(seen)})
     else:
-        say("\n".join(map(_text, findings)))
+        say("\n".join(map(shown, findings)))
         advice = sum(finding.level == "advice" for finding in findings)
         say(f"\n{plural(problems, 'problem')}, {plural(advice, 'piece')} of advice")
     return FAILED if problems else OK
@@ -53,9 +57,18 @@ async def _namespace(target: Target) -> list[Finding]:
         return [Finding("unknown", "queues", f"not checked: {error}")]
 
 
-def _text(finding: Finding) -> str:
-    level = colored(f"{finding.level:<8}", _COLORS[finding.level])
-    lines = [f"{level} {finding.check:<12} {printable(finding.seen)}"]
-    if finding.why:
-        lines += [f"{'':22}why: {printable(finding.why)}", f"{'':22}change: {printable(finding.change)}"]
-    return "\n".join(lines)
+async def _data(target: Target) -> tuple[Examination, list[Finding]]:
+    """What is damaged, unless the data cannot be read, or not by this version."""
+    try:
+        seen = await look_through(target, repair=False)
+    except SettingsError as error:
+        why, change = "this version could only spoil it", "use the newer version"
+        return Examination(), [Finding("problem", "data", str(error), why, change)]
+    except ServerError as error:
+        return Examination(), [Finding("unknown", "data", f"not checked: {error}")]
+    except QueueUnavailable as error:
+        if not error.refused:
+            raise
+        rights = f"besides what workers may do it takes {NEEDED}"
+        return Examination(), [Finding("unknown", "data", f"not checked: {error}; {rights}")]
+    return seen, list(judge_data(seen, repair=False))

@@ -1,0 +1,73 @@
+"""Each kind of damage: found by a dry run that changes nothing, mended, and gone; what was saved is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aqueue.cli.doctor.data import NEEDED
+from aqueue.damage import KINDS
+from aqueue.jobs import Job
+from aqueue.mending import examine
+from tests.doctor.conftest import check
+from tests.doctor.planting import PLANTS, Ground, Plant
+from tests.transitions import lua_source as lua
+from tests.worker.hands import burst
+
+each_plant = pytest.mark.parametrize("plant", PLANTS, ids=str)
+
+
+def test_every_kind_is_planted() -> None:
+    assert {plant.kind for plant in PLANTS} == set(KINDS)
+    assert len(KINDS) >= 30
+
+
+def test_the_scripts_know_these_kinds_and_no_others() -> None:
+    text = "".join(path.read_text() for path in lua.FOLDER.rglob("*.lua"))
+    used = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', text)) & set(KINDS) | {
+        "number",
+        "dangling",
+        "misfiled",
+        "counter",
+        "clock",
+    }
+    dynamic = {
+        f"{what}_{label}"
+        for what in ("score", "unfiled")
+        for label in ("queued", "started", "scheduled", "deferred", "ended")
+    }
+
+    assert used | dynamic == set(KINDS)
+
+
+@each_plant
+async def test_damage_is_found_mended_and_gone(ground: Ground, plant: Plant) -> None:
+    await ground.plant(plant)
+    before = ground.stage.digest()
+
+    seen = await examine()
+    assert set(seen.harms) == plant.kinds
+    assert ground.stage.digest() == before
+
+    mended = await examine(repair=True)
+    assert plant.kinds <= set(mended.harms)
+    assert mended.left == 0
+
+    assert (await examine(repair=True)).harms == {}
+    check(ground)
+    if plant.ends:
+        await burst(ground.queue)
+        assert await (await Job.fetch("b")).get_status() == "finished"
+        assert await (await Job.fetch("a")).get_status() == plant.ends
+        assert (await examine()).harms == {}
+        check(ground)
+
+
+def test_the_page_lists_the_kinds() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "doctor.md").read_text("utf-8")
+    rows = [f"| `{name}` | {kind.found} | {kind.why} | {kind.mending} |" for name, kind in KINDS.items()]
+
+    assert "\n" + "\n".join(rows) + "\n" in page
+    assert f"`{NEEDED}`" in page
