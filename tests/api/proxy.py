@@ -1,13 +1,16 @@
-"""A small TCP proxy between a client and its server that loses what it is told to lose."""
+"""A small TCP proxy between a client and its server that loses, delays and keeps what it is told to."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-Action = Literal["cut before", "cut after", "swallow", "delay"]
+from tests.support import wait_until
+
+Action = Literal["cut before", "cut after", "cut inside", "swallow", "delay"]
 
 
 @dataclass(slots=True)
@@ -16,15 +19,31 @@ class Rule:
 
     match: bytes
     #: "cut before": close without passing the request on. "cut after": pass it on, and close when its reply
-    #: comes. "swallow": pass it on, and keep all replies of this connection from then on. "delay": hold it.
+    #: comes. "cut inside": close after so many bytes of replies. "swallow": pass it on, and keep all replies
+    #: of this connection from then on. "delay": hold it.
     action: Action
     #: How many requests it is for.
     times: float
     seconds: float = 0.0
+    #: Bytes of replies that come through before a cut inside.
+    bytes: int = 0
     #: How many requests it has met.
     met: int = 0
     #: How many of them it has passed on.
     passed: int = 0
+
+
+@dataclass(slots=True)
+class Way:
+    """What the network does to one direction of all connections, at any time."""
+
+    #: Seconds that everything takes, and by how much more that varies.
+    delay: float = 0.0
+    jitter: float = 0.0
+    #: Bytes a second.
+    rate: float = float("inf")
+    #: Nothing comes through; what was sent meanwhile arrives when it is cleared, as with TCP.
+    is_silent: bool = False
 
 
 class Proxy:
@@ -39,6 +58,10 @@ class Proxy:
         self.port = 0
         #: Called with each chunk of requests before its rule is looked for.
         self.heard: Callable[[bytes], None] | None = None
+        self.requests = Way()
+        self.replies = Way()
+        #: Called with each chunk of replies: whether it is lost, together with the connection.
+        self.loses: Callable[[bytes], bool] | None = None
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -62,9 +85,11 @@ class Proxy:
         """How many clients are connected."""
         return len(self._tasks)
 
-    def on(self, match: bytes, action: Action, *, times: float = 1, seconds: float = 0.0) -> Rule:
+    def on(
+        self, match: bytes, action: Action, *, times: float = 1, seconds: float = 0.0, bytes: int = 0
+    ) -> Rule:
         """Do this with the next requests that contain `match`."""
-        rule = Rule(match, action, times, seconds)
+        rule = Rule(match, action, times, seconds, bytes)
         self._rules.append(rule)
         return rule
 
@@ -128,10 +153,11 @@ class Link:
         self._proxy = proxy
         self._reader, self._writer = reader, writer
         self._up_reader, self._up_writer = up_reader, up_writer
-        self._mute: Action | None = None
+        self._mute: Rule | None = None
 
     async def requests(self) -> None:
         """Pass requests on until the client leaves or a rule cuts it off."""
+        carrier = Carrier(self._proxy.requests, self._up_writer)
         while chunk := await self._reader.read(1 << 20):
             rule = self._proxy.rule_for(chunk)
             if rule is not None and rule.action == "cut before":
@@ -139,17 +165,50 @@ class Link:
             if rule is not None and rule.action == "delay":
                 await asyncio.sleep(rule.seconds)
             elif rule is not None:
-                self._mute = rule.action
-            self._up_writer.write(chunk)
-            await self._up_writer.drain()
+                self._mute = rule
+            await carrier.carry(chunk)
             if rule is not None:
                 rule.passed += 1
 
     async def replies(self) -> None:
         """Pass replies back, unless a rule keeps them."""
+        carrier = Carrier(self._proxy.replies, self._writer)
         while chunk := await self._up_reader.read(1 << 20):
-            if self._mute == "cut after":
+            mute = self._mute
+            if mute is None and self._proxy.loses is not None and self._proxy.loses(chunk):
                 return
-            if self._mute is None:
-                self._writer.write(chunk)
-                await self._writer.drain()
+            if mute is not None and mute.action == "cut after":
+                return
+            if mute is not None and mute.action == "cut inside":
+                await carrier.carry(chunk[: mute.bytes])
+                mute.bytes -= len(chunk)
+                if mute.bytes <= 0:
+                    return
+            elif mute is None:
+                await carrier.carry(chunk)
+
+
+class Carrier:
+    """Takes bytes to a writer in the time that its way needs."""
+
+    def __init__(self, way: Way, writer: asyncio.StreamWriter) -> None:
+        self._way = way
+        self._writer = writer
+        #: The loop's time when the last bytes arrive.
+        self._last = 0.0
+
+    async def carry(self, chunk: bytes) -> None:
+        way, loop = self._way, asyncio.get_running_loop()
+        if way.is_silent:
+            await wait_until(lambda: not way.is_silent, timeout=3600)
+        if way.delay or way.jitter or way.rate < float("inf"):
+            due = max(loop.time() + way.delay + random.uniform(0, way.jitter), self._last + 1e-6)
+            self._last = due + len(chunk) / way.rate
+            loop.call_at(self._last, self._write, chunk)
+            return
+        self._writer.write(chunk)
+        await self._writer.drain()
+
+    def _write(self, chunk: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(chunk)

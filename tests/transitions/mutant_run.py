@@ -22,6 +22,8 @@ from typing import Any, Literal
 import pytest
 from _pytest.runner import runtestprotocol
 
+from aqueue._redis.source import from_url
+from aqueue._redis.sync_client import SyncClient
 from tests.servers import Server
 from tests.transitions.mutants import Mutant, Workshop, mutants
 from tests.transitions.test_model import run_model
@@ -131,7 +133,7 @@ def _fails(item: pytest.Item, items: list[pytest.Item]) -> bool:
 def _by_model(server: Server) -> str | None:
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            run_model(server, runs=40, steps=50, shrink=False)
+            run_model(SyncClient(from_url(server.url)), runs=40, steps=50, shrink=False)
     except Exception:
         return MODEL
     return None

@@ -89,6 +89,8 @@ class JobMachine(RuleBasedStateMachine):
     """Producers, two workers and maintenance."""
 
     client: ClassVar[SyncClient]
+    #: Calls that were compared, of all runs.
+    steps: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,8 +107,9 @@ class JobMachine(RuleBasedStateMachine):
     def call(self, operation: Operation[Any], predict: Callable[[], Any]) -> None:
         wanted = attempt(predict)
         found = attempt(lambda: self.client.run(operation))
-        assert snapped(found, wanted) == wanted
+        assert snapped(found, wanted) == wanted, f"{operation.script.name}: {found} instead of {wanted}"
         self.calls = [*self.calls[-7:], (operation, predict)]
+        JobMachine.steps += 1
         self.look(TICK)
 
     def look(self, advance: int) -> None:
@@ -338,9 +341,9 @@ def own_server() -> Iterator[Server]:
         yield running
 
 
-def run_model(server: Server, *, runs: int, steps: int, seed: int = 0, shrink: bool = True) -> None:
-    """Raises what the model finds."""
-    JobMachine.client = SyncClient(from_url(server.url))
+def run_model(client: SyncClient, *, runs: int, steps: int, seed: int = 0, shrink: bool = True) -> None:
+    """Raises what the model finds; closes the client, which leads to a server of its own."""
+    JobMachine.client = client
     phases = (
         set(hypothesis.Phase) - {hypothesis.Phase.explain} - (set() if shrink else {hypothesis.Phase.shrink})
     )
@@ -360,7 +363,7 @@ def run_model(server: Server, *, runs: int, steps: int, seed: int = 0, shrink: b
 def test_random_calls_keep_the_promises(own_server: Server) -> None:
     setting = os.environ.get
     run_model(
-        own_server,
+        SyncClient(from_url(own_server.url)),
         runs=int(setting("AQUEUE_MODEL_RUNS", "80")),
         steps=int(setting("AQUEUE_MODEL_STEPS", "50")),
         seed=int(setting("AQUEUE_MODEL_SEED", "0")),
