@@ -31,8 +31,8 @@ def naps(stage: Stage, count: int, shortest: float, longest: float) -> list[Any]
     "T01",
     "workers are killed at random times, two queues",
     checks="I1 I2 I3 I4 I5 I10 I11 I12",
-    quick={"jobs": 90, "kills": 3, "workers": 3},
-    full={"jobs": 4000, "kills": 40, "workers": 4},
+    quick={"jobs": 90, "kills": 3, "workers": 3, "slots": 8},
+    full={"jobs": 8000, "kills": 40, "workers": 4, "slots": 16},
     parts=25,
 )
 async def killed_at_random(stage: Stage) -> None:
@@ -40,7 +40,7 @@ async def killed_at_random(stage: Stage) -> None:
     queues = [stage.queue, Queue("other", stage.server.url, namespace="chaos")]
 
     def spawn() -> WorkerProc:
-        return stage.fleet.spawn("default", "other", lease=2)
+        return stage.fleet.spawn("default", "other", lease=2, concurrency=stage.number("slots"))
 
     for worker in [spawn() for _ in range(stage.number("workers"))]:
         await worker.serving()
