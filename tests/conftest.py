@@ -16,8 +16,17 @@ from tests.servers import Server
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """asyncio's own loop; AQUEUE_TEST_UVLOOP=1: uvloop's."""
+    return "asyncio", {"use_uvloop": os.environ.get("AQUEUE_TEST_UVLOOP") == "1"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loop_of_workers() -> Iterator[None]:
+    """Worker processes have the same loop as the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AQUEUE_LOOP", "uvloop" if os.environ.get("AQUEUE_TEST_UVLOOP") == "1" else "asyncio")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,11 @@ app: typer.Typer = typer.Typer(
 )
 
 
-def finish(command: Coroutine[Any, Any, int]) -> NoReturn:
+def finish(command: Coroutine[Any, Any, int], loop: given.LoopName = "asyncio") -> NoReturn:
     """Run a command to its end and exit with its code."""
     from aqueue.cli import ending
 
-    ending.finish(command)
+    ending.finish(command, loop)
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,6 +75,7 @@ def worker(
     allow: given.Allow = None,
     serializer: given.SerializerName = None,
     trust_redis: given.TrustRedis = False,
+    loop: given.Loop = "auto",
     verbose: given.Verbose = False,
     quiet: given.Quiet = False,
 ) -> None:
@@ -88,24 +89,24 @@ def worker(
     Exit codes: 0 drained, 1 the lifespan failed, 2 wrong usage, 4 Redis cannot be reached, 75 start another
     one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
     """
-    from aqueue.cli import worker as command
-
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
         lease=lease, grace=grace, executor=executor, max_children=max_children, max_zombies=max_zombies,
         on_unsure=on_unsure, max_stall=max_stall, max_rss=max_rss, max_jobs=max_jobs,
         max_idle_time=max_idle_time, paths=path or ["."], lifespan=lifespan, middleware=middleware or [],
-        allow=allow or None, serializer=serializer, trust_redis=trust_redis, verbose=verbose, quiet=quiet,
+        allow=allow or None, serializer=serializer, trust_redis=trust_redis, loop=loop, verbose=verbose,
+        quiet=quiet,
     )  # fmt: skip
-    if processes is not None:
-        _supervise(context, options, processes)
-    finish(command.work(options))
+    _work(context, options, processes)
 
 
-def _supervise(context: typer.Context, options: given.WorkerOptions, processes: int) -> NoReturn:
+def _work(context: typer.Context, options: given.WorkerOptions, processes: int | None) -> NoReturn:
+    from aqueue.cli import worker as command
     from aqueue.cli.retyping import typed_again
     from aqueue.cli.supervisor import supervise
 
+    if processes is None:
+        finish(command.work(options), options.loop)
     arguments, environment = typed_again(context, without=("processes", "name"))
     finish(supervise(options, processes, arguments, environment))
 

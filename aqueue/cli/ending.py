@@ -9,7 +9,9 @@ from typing import Any, NoReturn
 
 import typer
 
+from aqueue.cli.loops import loops
 from aqueue.cli.text import first_line
+from aqueue.cli.worker_options import LoopName
 from aqueue.connection import ServerError
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
 from aqueue.worker import RESTART as RESTART
@@ -32,10 +34,15 @@ def complain(message: str) -> None:
     sys.stderr.flush()
 
 
-def finish(command: Coroutine[Any, Any, int]) -> NoReturn:
-    """Run a command to its end and exit with its code."""
+def finish(command: Coroutine[Any, Any, int], loop: LoopName = "asyncio") -> NoReturn:
+    """Run a command to its end on such a loop, and exit with its code."""
     try:
-        code = asyncio.run(outcome(command))
+        with asyncio.Runner(loop_factory=loops(loop)) as runner:
+            code = runner.run(outcome(command))
+    except SettingsError as error:
+        command.close()
+        complain(str(error))
+        code = USAGE
     except KeyboardInterrupt:
         code = INTERRUPTED
     raise typer.Exit(code)

@@ -12,6 +12,7 @@ from aqueue import __version__
 from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain
 from aqueue.cli.imports import import_object
 from aqueue.cli.logs import logging_to_stderr
+from aqueue.cli.loops import loops
 from aqueue.cli.supervised import line_to_supervisor, obeying
 from aqueue.cli.worker_options import WorkerOptions
 from aqueue.errors import SettingsError
@@ -76,6 +77,7 @@ def make_worker(options: WorkerOptions) -> Worker:
         SettingsError: A value that cannot be used.
     """
     check_limits(options.burst, options.max_jobs, options.max_idle_time)
+    loops(options.loop)
     put_first(options.paths)
     return Worker(
         options.queues or ["default"],

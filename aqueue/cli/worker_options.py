@@ -80,6 +80,16 @@ SerializerName: TypeAlias = Annotated[
 TrustRedis: TypeAlias = Annotated[
     bool, Option("--trust-redis", help="Run whatever is found on a Redis that is not on this machine.")
 ]
+#: auto: uvloop where it is installed, else asyncio's own.
+LoopName: TypeAlias = Literal["auto", "asyncio", "uvloop"]
+Loop: TypeAlias = Annotated[
+    LoopName,
+    Option(
+        envvar="AQUEUE_LOOP",
+        metavar="NAME",
+        help="The event loop: asyncio or uvloop. Default auto: uvloop where it is installed.",
+    ),
+]
 Verbose: TypeAlias = Annotated[bool, Option("--verbose", "-v", help="Log each start of a job, too.")]
 Quiet: TypeAlias = Annotated[bool, Option("--quiet", "-q", help="Log only warnings and errors.")]
 
@@ -116,5 +126,6 @@ class WorkerOptions:
     allow: Sequence[str] | None
     serializer: str | None
     trust_redis: bool
+    loop: LoopName
     verbose: bool
     quiet: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -32,6 +33,11 @@ async def block_the_loop(seconds: float) -> None:
 def die() -> None:
     """End the process at once, as an out-of-memory kill does."""
     os._exit(9)
+
+
+async def loop_module() -> str:
+    """Whose event loop this is."""
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
 
 _kept: list[bytes] = []
