@@ -39,7 +39,9 @@ KINDS: dict[str, Kind] = {
     "foreign_record": Kind(
         "a hash with nothing of a job in it stands where a record belongs", _BARRED, _ASIDE
     ),
-    "foreign_id": Kind("a key of a job whose id nobody can have given", "no call can name it", _ASIDE),
+    "foreign_name": Kind(
+        "a key of a job or queue whose name nobody can have given", "no call can name it", _ASIDE
+    ),
     # records
     "status_missing": Kind("a job's record has lost its status", _UNRUN, _FAIL),
     "status_unknown": Kind("a job's status is none that we know", _UNRUN, _FAIL),

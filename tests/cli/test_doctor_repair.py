@@ -85,12 +85,13 @@ def test_programs_read_both_as_json(prefix: str, invoke: Invoke) -> None:
 def test_what_others_wrote_is_kept_and_told_of(queue: Queue, db: Any, invoke: Invoke) -> None:
     prefix = queue.space.keys.prefix
     db.rpush(prefix + "job:\x1b[31m", "theirs")
-    db.set(prefix + "colour", "red")
+    for unknown in ("colour", "hold:it", "meta"):
+        db.set(prefix + unknown, "red")
 
     assert "foreign" not in invoke("doctor").stdout
     told = invoke("doctor", "--repair").stdout
     assert "job:\\x1b[31m" in told
-    assert "1 key that this version does not know: colour" in told
+    assert "3 keys that this version does not know: colour, hold:it, meta" in told
     [aside] = db.keys(prefix + "aside:*")
     assert db.lrange(aside, 0, -1) == [b"theirs"]
     assert "1 key of others, moved aside by a repair" in invoke("doctor").stdout

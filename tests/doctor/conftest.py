@@ -31,8 +31,10 @@ def ground(emptied: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]
 
 def check(ground: Ground) -> None:
     """Each job lies in the one registry that its status names, and nothing dangles."""
+    for aside in ground.stage.db.keys(ground.space.keys.prefix + "aside:*"):
+        ground.stage.db.delete(aside)
     found = Holdings({}, {})
-    for key, (kind, value, has_ttl) in ground.stage.digest("aside:*").items():
+    for key, (kind, value, has_ttl) in ground.stage.digest().items():
         if kind == "hash":
             value = {name.decode(): part.decode("utf-8", "replace") for name, part in value.items()}
         elif kind == "zset":

@@ -154,10 +154,13 @@ PLANTS = [
     Plant("foreign_type", "queued", [("RPUSH", "reply:n", "x")], ends=DONE),
     Plant("foreign_record", "", [("HSET", "job:a", "colour", "red")]),
     Plant("foreign_record", "queued", [("DEL", "job:a"), ("HSET", "job:a", "lost", 1)], also="dangling"),
-    Plant("foreign_id", "queued", [("HSET", "job:a b", "status", "queued", "queue", "default")],
+    Plant("foreign_name", "queued", [("HSET", "job:a b", "status", "queued", "queue", "default")],
           ends=DONE),
-    Plant("foreign_id", "queued", [("SET", "result:a b", "x")], ends=DONE),
-    Plant("foreign_id", "queued", [("RPUSH", "history:{a}", "x")], ends=DONE),
+    Plant("foreign_name", "queued", [("SET", "result:a b", "x")], ends=DONE),
+    Plant("foreign_name", "queued", [("ZADD", "failed:a b", 1, "a"), ("HSET", "meta:a b", "failed", 1)],
+          ends=DONE),
+    Plant("foreign_name", "queued", [("HSET", "meta:", "failed", 1)], ends=DONE),
+    Plant("foreign_name", "queued", [("RPUSH", "history:{a}", "x")], ends=DONE),
     # records
     *(Plant("status_missing", status, [("HDEL", "job:a", "status")], ends=FAILED)
       for status in ("queued", "started", "retried")),

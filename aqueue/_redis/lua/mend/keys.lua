@@ -22,6 +22,16 @@ local function limit(kind, name, ttl_ms)
   end
 end
 
+local SINGLE = { queues = true, workers = true, heartbeat = true, hold = true, schema = true }
+
+-- is_ours(kind, rest): whether a job, queue, worker or call can have this name
+local function is_ours(kind, rest)
+  if kind == "result" or kind == "history" then
+    return is_id(rest)
+  end
+  return SINGLE[kind] or kind == "reply" or kind == "worker" or is_name(rest)
+end
+
 local CHECKS = {}
 
 function CHECKS.result(name, h)
@@ -61,19 +71,17 @@ CHECKS.hold = CHECKS.heartbeat
 
 for i = 5, #ARGV do
   local name = ARGV[i]
-  local kind, rest = string.match(name, "^([^:]*):?(.*)$")
+  local kind, colon, rest = string.match(name, "^([^:]*)(:?)(.*)$")
   local held, check = type_of(name), CHECKS[kind]
-  if held ~= "none" and not TYPES[kind] then
+  if held ~= "none" and not (TYPES[kind] and (colon == "") == (SINGLE[kind] or false)) then
     found("unknown_key", name)
     left()
   elseif held ~= "none" and held ~= TYPES[kind] then
     aside("foreign_type", name)
+  elseif held ~= "none" and not is_ours(kind, rest) then
+    aside("foreign_name", name)
   elseif held ~= "none" and check then
-    if (kind == "result" or kind == "history") and not is_id(rest) then
-      aside("foreign_id", name)
-    else
-      check(name, record(rest, { "status", "queue", "function", "gone", "result_ttl" }))
-    end
+    check(name, record(rest, { "status", "queue", "function", "gone", "result_ttl" }))
   end
 end
 return words

@@ -91,7 +91,7 @@ for i = 7, #ARGV do
   elseif h then
     understand(id, h)
   elseif held ~= "none" then
-    aside(held ~= "hash" and "foreign_type" or is_id(id) and "foreign_record" or "foreign_id", "job:" .. id)
+    aside(held ~= "hash" and "foreign_type" or is_id(id) and "foreign_record" or "foreign_name", "job:" .. id)
   end
 end
 list_ended()

@@ -1,0 +1,20 @@
+"""Fields, types and scores of live jobs, changed at random beside a worker."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.doctor.conftest import check
+from tests.doctor.fuzzing import fuzz
+from tests.doctor.planting import Ground
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_worker_bears_what_is_done_to_records_and_a_repair_mends_it(
+    ground: Ground, seed: int
+) -> None:
+    done = await fuzz(ground.queue, ground.stage.db, random.Random(seed), 50, lambda: check(ground))
+
+    assert done >= 200
