@@ -45,13 +45,16 @@ def namespace() -> str:
 
 
 @pytest.fixture
-def url(server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(
+    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> str:
     """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE.
 
     AQUEUE_TEST_USER=smallest: as a user with the permissions that SECURITY.md names, and no others but
-    ZINCRBY, with which tests make data old.
+    ZINCRBY, with which tests make data old. Tests that are marked so get all.
     """
-    is_limited = os.environ.get("AQUEUE_TEST_USER") == "smallest"
+    wanted = os.environ.get("AQUEUE_TEST_USER") == "smallest"
+    is_limited = wanted and request.node.get_closest_marker("more_rights") is None
     url = server.user(namespace, *acl_rules(Keys(namespace)), "+zincrby") if is_limited else server.url
     monkeypatch.setenv("AQUEUE_URL", url)
     monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)

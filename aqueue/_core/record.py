@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
+from aqueue._core.names import is_job_id
 from aqueue._core.options import (
     DAY_MS,
     DEFAULT_FAILURE_TTL_MS,
@@ -86,8 +87,8 @@ class JobRecord:
 
     def check(self) -> None:
         """Read what a worker needs before and after a job runs; raises what the damaged field raises."""
-        if "\ufffd" in self.id:  # what Redis answers about it would not be about this id
-            raise ValueError("its id is not UTF-8")
+        if not is_job_id(self.id):  # written by others; what was no UTF-8 has become another id
+            raise ValueError("its id is none")
         if self.fields.keys() & _NEEDED:
             self.retry.delay_ms(self.attempts + 1)
             _ = self.timeout, self.result_ttl, self.misses, self.retry.max > self.attempts

@@ -7,7 +7,6 @@ safe because every script gives the same answer when it is replayed.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 import hiredis
 import redis.exceptions as redis_errors
 
+from aqueue._core.logs import get_logger
 from aqueue._redis.coalescer import Answer, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe
 from aqueue._redis.keys import Keys
@@ -32,7 +32,7 @@ from aqueue.errors import QueueUnavailable
 
 T = TypeVar("T")
 
-logger = logging.getLogger("aqueue")
+logger = get_logger("aqueue")
 
 #: redis-py's asyncio connections pack in Python, which costs a worker a third of its time.
 pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]

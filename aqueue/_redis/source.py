@@ -21,10 +21,11 @@ import redis.connection as sync_connections
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis as AsyncRedis
 
+from aqueue._core.logs import get_logger
 from aqueue._redis.sentinels import Address, Sentinels, read_hosts, show_hosts
 from aqueue.errors import SettingsError
 
-logger: logging.Logger = logging.getLogger("aqueue")
+logger: logging.Logger = get_logger("aqueue")
 
 DEFAULT_URL = "redis://localhost:6379/0"
 CONNECT_TIMEOUT = 2.0

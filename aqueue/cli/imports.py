@@ -6,9 +6,10 @@ import importlib
 import logging
 from typing import Any
 
+from aqueue._core.logs import get_logger
 from aqueue.errors import SettingsError
 
-logger: logging.Logger = logging.getLogger("aqueue")
+logger: logging.Logger = get_logger("aqueue")
 
 _MISSING = object()
 

@@ -13,10 +13,11 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from aqueue._core.logs import get_logger
 from aqueue.worker.signals import restored_signals
 from aqueue.worker.worker import Worker
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Environment variable with the file descriptor of the pipe.
 VARIABLE = "AQUEUE_SUPERVISED"

@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from aqueue import __version__
+from aqueue._core.logs import get_logger
 from aqueue._core.names import check_integer, check_name
 from aqueue.cli.child import Child
 from aqueue.cli.ending import FAILED, INTERRUPTED, OK, REFUSED, RESTART, USAGE
@@ -22,7 +23,7 @@ from aqueue.cli.text import shown_age
 from aqueue.cli.worker import logging_as_told, make_worker
 from aqueue.cli.worker_options import WorkerOptions
 
-logger: logging.Logger = logging.getLogger("aqueue.supervisor")
+logger: logging.Logger = get_logger("aqueue.supervisor")
 
 MAX_PROCESSES = 1_000
 

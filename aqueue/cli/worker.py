@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from aqueue import __version__
+from aqueue._core.logs import get_logger
 from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain
 from aqueue.cli.imports import import_object
 from aqueue.cli.logs import logging_to_stderr
@@ -19,7 +20,7 @@ from aqueue.errors import SettingsError
 from aqueue.worker.settings import check_limits
 from aqueue.worker.worker import Worker
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 
 async def work(options: WorkerOptions) -> int:

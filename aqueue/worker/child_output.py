@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 
+from aqueue._core.logs import get_logger
 from aqueue._core.text import printable
 
 #: For what was printed.
-logger: logging.Logger = logging.getLogger("aqueue.job")
+logger: logging.Logger = get_logger("aqueue.job")
 
 #: Begins a line from the child's logging handler.
 MARK = "\x1e"

@@ -11,6 +11,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 
+from aqueue._core.logs import get_logger
 from aqueue._core.outcome import Lease
 from aqueue._redis import operations
 from aqueue._redis.doorbell import Doorbell
@@ -20,7 +21,7 @@ from aqueue.connection import Namespace
 from aqueue.worker.running import Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: The longest wait on the wake keys, seconds: what a lost token costs at most; see `doorbell.LONGEST`.
 RING = 2.0

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from aqueue._core.logs import get_logger
 from aqueue._core.outcome import Lease
 from aqueue._redis import operations
 from aqueue._redis.faults import ServerError
@@ -22,7 +23,7 @@ from aqueue.errors import AqueueError
 from aqueue.worker.running import Running
 from aqueue.worker.settings import WorkerSettings
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Leases and Redis' word for each: "lost", or "cancel" or "stop" when that was asked of the running job.
 News = Sequence[tuple[Lease, str]]

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 
 import anyio
 
+from aqueue._core.logs import get_logger
 from aqueue.errors import SettingsError
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Called with the worker; its context manager yields the jobs' `state`.
 Opener: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from aqueue._core.logs import get_logger
 from aqueue._redis import lookups, operations
 from aqueue._redis.operations import BATCH, Operation
 from aqueue.connection import Namespace
@@ -16,7 +17,7 @@ from aqueue.errors import AqueueError, QueueUnavailable
 
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Seconds between two rounds, varied by a fifth so that workers do not act in step.
 INTERVAL = 1.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from aqueue._core.logs import get_logger
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome, Released, Retried
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 
 def report(lease: Lease, outcome: Outcome, word: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from aqueue._core.failure import describe_exception
+from aqueue._core.logs import get_logger
 from aqueue._core.options import UNLIMITED
 from aqueue._core.outcome import Failed, Finished, Lease, Outcome
 from aqueue._redis import operations
@@ -33,7 +34,7 @@ from aqueue.worker.shield import finish
 from aqueue.worker.watchdog import Watchdog
 from aqueue.worker.zombies import Zombies
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 _ASKS = {"cancel": Ask.CANCEL, "stop": Ask.STOP, "lost": Ask.LOST}
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from aqueue._core.logs import get_logger
 from aqueue._core.outcome import Failed, Finished, Outcome, Retried
 from aqueue._redis import operations
 from aqueue._redis.coalescer import batches
@@ -16,7 +17,7 @@ from aqueue._redis.faults import ServerError
 from aqueue.connection import Namespace
 from aqueue.worker.running import Execution
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Seconds before a settlement is tried again that Redis refused outright.
 REFUSED_PAUSE = 2.0

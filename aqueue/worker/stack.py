@@ -9,7 +9,9 @@ import sys
 import traceback
 from dataclasses import dataclass
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+from aqueue._core.logs import get_logger
+
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: The innermost frames that are shown, and the characters of a line.
 MAX_FRAMES = 32

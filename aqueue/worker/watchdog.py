@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from aqueue._core.logs import get_logger
 from aqueue._core.options import UNLIMITED
 from aqueue.current import current_job
 from aqueue.worker import RESTART
@@ -22,7 +23,7 @@ from aqueue.worker.running import Running
 from aqueue.worker.settings import WorkerSettings
 from aqueue.worker.stack import Stack, stack_of
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Seconds between two looks at the loop.
 LOOK = 1.0

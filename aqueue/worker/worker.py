@@ -23,6 +23,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeAlias, Unpack
 
 from aqueue._core.clock import Duration
+from aqueue._core.logs import get_logger
 from aqueue._core.names import check_name
 from aqueue._core.options import Executor
 from aqueue._core.trust import WAYS_TO_RUN, refusal
@@ -38,7 +39,7 @@ from aqueue.worker.settings import RunLimits, WorkerSettings, check_limits, chec
 from aqueue.worker.signals import restored_signals
 from aqueue.workers import WorkerInfo, all_workers, workers_in
 
-logger: logging.Logger = logging.getLogger("aqueue.worker")
+logger: logging.Logger = get_logger("aqueue.worker")
 
 
 class Worker:

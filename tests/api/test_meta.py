@@ -59,6 +59,7 @@ async def test_saving_meta_never_brings_a_job_back(queue: Queue, stored: Any) ->
     assert f"job:{deleted.id}" not in stored()
 
 
+@pytest.mark.more_rights
 async def test_saving_meta_does_not_make_an_ended_job_live_longer(queue: Queue) -> None:
     job = await queue.enqueue(jobs.say_hello)
     await Worker([queue]).work(burst=True)
