@@ -56,7 +56,7 @@ CATALOGUE = {
     "T33": Entry("too few replicas, password changed, permissions taken away"),
     "T34": Entry("the most clients are reached"),
     "T35": Entry("keys of foreign types under our prefix"),
-    "T36": Entry("the clock jumps"),
+    "T36": Entry("the clock jumps"),  # needs libfaketime
     "T37": Entry("eviction policies"),
     "T38": Entry("no permission for CONFIG, INFO and CLIENT"),
     "T40": Entry("the reply is lost, for every script"),

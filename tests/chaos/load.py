@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.chaos import jobs
 from tests.chaos.scenario import Stage
 from tests.chaos.seen import STARVED
 from tests.support import wait_until
+
+Errors: TypeAlias = tuple[type[Exception], ...]
 
 #: Jobs that are enqueued at the same time, at most, and those that wait or run.
 BATCH, BACKLOG = 10, 60
@@ -31,13 +34,16 @@ async def staff(
         await worker.serving()
 
 
-async def persist(stage: Stage, func: Callable[..., Any], *args: Any, **options: Any) -> None:
+async def persist(
+    stage: Stage, func: Callable[..., Any], *args: Any, bear: Errors = (), **options: Any
+) -> None:
     """Enqueue once, through any outage.
 
     An error that says "not enqueued" is believed: the next try has another id, and the checker
-    finds the first one if it is in all the same.
+    finds the first one if it is in all the same. `bear`: other errors that say so.
     """
     doubt: EnqueueUncertain | None = None
+    refusals: Errors = (QueueUnavailable, QueueFull, *bear)
     while True:
         try:
             job: Job[Any] = await (
@@ -48,16 +54,19 @@ async def persist(stage: Stage, func: Callable[..., Any], *args: Any, **options:
         except EnqueueUncertain as error:
             doubt = error
             stage.seen.add("uncertain")
-        except (QueueUnavailable, QueueFull):
+        except refusals:
             stage.seen.add("refused")
             await asyncio.sleep(stage.dice.uniform(0.05, 0.2))
 
 
 @asynccontextmanager
-async def load(stage: Stage, longest: float = 0.1) -> AsyncGenerator[None]:
+async def load(
+    stage: Stage, longest: float = 0.1, *, bear: Errors = (), **options: Any
+) -> AsyncGenerator[None]:
     """Enqueue jobs of up to so many seconds as fast as they are done, until the block ends."""
     is_over = asyncio.Event()
-    producing = asyncio.create_task(_produce(stage, longest, is_over))
+    nap = functools.partial(_nap, stage, longest, bear=bear, **options)
+    producing = asyncio.create_task(_produce(stage, nap, is_over))
     try:
         yield
     except BaseException:
@@ -67,7 +76,7 @@ async def load(stage: Stage, longest: float = 0.1) -> AsyncGenerator[None]:
     await producing
 
 
-async def _produce(stage: Stage, longest: float, is_over: asyncio.Event) -> None:
+async def _produce(stage: Stage, nap: Callable[[], Awaitable[None]], is_over: asyncio.Event) -> None:
     made, done, looked = len(stage.acked), 0, len(stage.ledger.entries())
     while not is_over.is_set():
         entries = stage.ledger.entries()
@@ -75,15 +84,14 @@ async def _produce(stage: Stage, longest: float, is_over: asyncio.Event) -> None
         looked = len(entries)
         room = min(BATCH, BACKLOG - (len(stage.acked) - made - done))
         if room > 0:
-            naps = [_nap(stage, longest) for _ in range(stage.dice.randint(1, room))]
-            await asyncio.gather(*naps)
+            await asyncio.gather(*(nap() for _ in range(stage.dice.randint(1, room))))
         await asyncio.sleep(stage.dice.uniform(0, 0.03))
 
 
-async def _nap(stage: Stage, longest: float) -> None:
+async def _nap(stage: Stage, longest: float, **options: Any) -> None:
     func = stage.dice.choice([jobs.nap, jobs.nap, jobs.nap_in_thread, jobs.stumble])
     retry = Retry(max=1, interval=stage.dice.choice([0, 0.1])) if func is jobs.stumble else None
-    await persist(stage, func, stage.dice.uniform(0, longest), retry=retry)
+    await persist(stage, func, stage.dice.uniform(0, longest), retry=retry, **options)
 
 
 @contextmanager
@@ -94,10 +102,10 @@ def impatience(seconds: float) -> Generator[None]:
         yield
 
 
-async def is_served(stage: Stage) -> None:
+async def is_served(stage: Stage, **options: Any) -> None:
     """All workers are alive, and a job that is enqueued now ends soon."""
     assert all(worker.code is None for worker in stage.fleet.workers), "a worker has ended"
-    job = await stage.enqueue(jobs.nap, 0)
+    job = await stage.enqueue(jobs.nap, 0, **options)
     await job.wait(20)
 
 

@@ -204,6 +204,7 @@ async def connections_killed(stage: Stage) -> None:
             await asyncio.sleep(stage.dice.uniform(0, 0.2))
         await asyncio.gather(*waiters)
         await is_served(stage)
+    assert not stage.seen.counts["refused"] + stage.seen.counts["uncertain"], "an error reached a program"
     await stage.all_ended()
     check_leases(stage, lease=2)
     check_slots(stage)
@@ -237,6 +238,7 @@ async def scripts_flushed(stage: Stage) -> None:
     async with load(stage, longest=0.02):
         await asyncio.to_thread(_flush, stage)
         await is_served(stage)
+    assert not stage.seen.counts["refused"] + stage.seen.counts["uncertain"], "an error reached a program"
     await stage.all_ended()
     check_leases(stage)
     check_slots(stage)
