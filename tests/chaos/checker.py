@@ -55,6 +55,12 @@ class Checker:
         with self._server.client() as client:
             return sum(self._totals(client, queue).total() for queue in self._queues)
 
+    def leases_lost(self) -> int:
+        """How many leases were lost, by the counters."""
+        with self._server.client() as client:
+            metas: list[Any] = [client.hgetall(self._keys.meta(queue)) for queue in self._queues]
+        return sum(int(meta.get(b"lost", 0)) for meta in metas)
+
     def check(self, acked: Iterable[str], seen: Seen | None = None) -> dict[str, JobRecord]:
         """Check every invariant for these jobs, all of which have ended; their records."""
         seen = Seen() if seen is None else seen

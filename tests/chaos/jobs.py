@@ -41,6 +41,17 @@ async def stumble(seconds: float) -> None:
         raise RuntimeError("stumbled")
 
 
+async def fail_until_the_last(seconds: float) -> float:
+    """Raise while there are retries left."""
+    with recorded():
+        await asyncio.sleep(seconds)
+    job = get_current_job()
+    assert job is not None
+    if job.retries_left:
+        raise RuntimeError("once more")
+    return seconds
+
+
 async def die() -> None:
     """End the process at once, as an out-of-memory kill does."""
     with recorded():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aqueue import Queue
+from aqueue import Queue, Retry
 from tests.chaos import jobs
 from tests.chaos.points import LEAVING, WORKING
 from tests.chaos.procs import WorkerProc
@@ -25,6 +25,20 @@ def naps(stage: Stage, count: int, shortest: float, longest: float) -> list[Any]
         Queue.prepare_data(stage.dice.choice(NAPS), (stage.dice.uniform(shortest, longest),))
         for _ in range(count)
     ]
+
+
+def mixed(stage: Stage, count: int, shortest: float, longest: float) -> list[Any]:
+    """As `naps`, and one in ten fails twice and is tried again."""
+    some = count // 10
+    retried = [
+        Queue.prepare_data(
+            jobs.fail_until_the_last, (stage.dice.uniform(shortest, longest),), retry=Retry(max=2)
+        )
+        for _ in range(some)
+    ]
+    made = [*naps(stage, count - some, shortest, longest), *retried]
+    stage.dice.shuffle(made)
+    return made
 
 
 @scenario(
@@ -45,7 +59,7 @@ async def killed_at_random(stage: Stage) -> None:
     for worker in [spawn() for _ in range(stage.number("workers"))]:
         await worker.serving()
     for _ in range(kills := stage.number("kills")):
-        batch = naps(stage, stage.number("jobs") // kills, 0.02, 0.4)
+        batch = mixed(stage, stage.number("jobs") // kills, 0.02, 0.4)
         await stage.enqueue_many(stage.dice.choice(queues), batch)
         await asyncio.sleep(stage.dice.uniform(0.05, 0.4))
         stage.dice.choice(stage.fleet.alive).kill()
@@ -78,7 +92,7 @@ async def _all_die(stage: Stage, points: Sequence[str]) -> None:
     doomed = [stage.fleet.spawn(point=f"{point}:{stage.dice.randint(1, 3)}") for point in points]
     until = time.monotonic() + 40
     while any(worker.code is None for worker in doomed) and time.monotonic() < until:
-        await stage.enqueue_many(stage.queue, naps(stage, 20, 0.02, 0.2))
+        await stage.enqueue_many(stage.queue, mixed(stage, 20, 0.02, 0.2))
         await asyncio.sleep(0.25)
     for point, worker in zip(points, doomed, strict=True):
         assert worker.code == -9, f"{point}: {worker.code}, {worker.output}"
