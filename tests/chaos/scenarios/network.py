@@ -72,9 +72,10 @@ async def _settle_and_claim(stage: Stage, client: AsyncClient, held: Sequence[Le
     assert words == ["ok"] * len(held)
     assert isinstance(claimed, Claimed)
     assert [lease.job_id for lease in claimed.leases] == [job.id for job in made]
+    db: Any
     with stage.server.client() as db:
-        pairs: list[Any] = db.zrange(keys.registry("started", "default"), 0, -1)
-        assert sorted(raw.decode() for raw in pairs) == sorted(job.id for job in made)
+        started = [raw.decode() for raw in db.zrange(keys.registry("started", "default"), 0, -1)]
+        assert sorted(started) == sorted(job.id for job in made)
         assert db.zcard(keys.registry("queue", "default")) == 0
     await space.client.run(operations.delete(keys, [lease.job_id for lease in held], nonce=new_nonce()))
     return list(claimed.leases)
@@ -231,7 +232,7 @@ async def _enqueue_in_turns(stage: Stage, far: Queue) -> None:
 async def partition(stage: Stage) -> None:
     """The other takes its jobs over; its outcomes are refused, also those that arrive late."""
     async with Proxy(stage.server.port) as one, Proxy(stage.server.port) as other:
-        proxies = {}
+        proxies: dict[int, Proxy] = {}
         for proxy in (one, other):
             worker = await stage.fleet.spawn(concurrency=8, url=proxy.url).serving()
             proxies[worker.pid] = proxy
