@@ -111,7 +111,7 @@ class Mirror:
 
 def plain(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     """A record as the world keeps it."""
-    texts = {name.decode(): value.decode() for name, value in fields.items()}
+    texts = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
     return {
         name: SOME_TIME if name in CLOCKS else "place" if name == "place" else value
         for name, value in texts.items()
