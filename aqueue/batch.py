@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ async def enqueue_batches(
             after it count as not enqueued; `retry` sends all again and doubles none.
     """
     answers: list[Answer] = []
-    for batch in batches(new, size=operator.attrgetter("size")):
+    for batch in _batches(new):
         try:
             stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
         except Exception as error:
@@ -53,6 +54,12 @@ async def enqueue_batches(
             duplicate = duplicate or error
     if duplicate is not None:
         raise _account(duplicate, answers, new)
+
+
+def _batches(new: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
+    """In calls, each of one durability."""
+    for _, alike in itertools.groupby(new, key=operator.attrgetter("durability")):
+        yield from batches(list(alike), size=operator.attrgetter("size"))
 
 
 async def _again(

@@ -81,6 +81,8 @@ class EnqueueCall:
             options["job_timeout"] = options.pop("timeout")
         if at_front or job._at_front:
             options["at_front"] = True
+        if job._durability is not None:
+            options["durability"] = job._durability
         return cls.make(
             queue, job.func_name, job.args, job.kwargs, {**options, "job_id": job.id, "meta": job.meta}
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from aqueue._core.codec import Codec
 from aqueue._core.decorated import Decorated
+from aqueue._core.durability import LOCAL
 from aqueue._core.functions import is_coroutine_function, split_call
 from aqueue._core.names import check_job_id, new_job_id
 from aqueue._core.options import OPTION_NAMES, JobOptions, check_options
@@ -29,7 +30,7 @@ _SET_BY_REDIS = frozenset(
 class Pattern:
     """What jobs of one function with the same options have in common: checked and encoded once."""
 
-    __slots__ = ("_fields", "_first", "mode", "path")
+    __slots__ = ("_fields", "_first", "durability", "mode", "path")
 
     def __init__(
         self, func: Callable[..., Any] | str, options: JobOptions, executor: str | None = None
@@ -49,6 +50,7 @@ class Pattern:
                 'the event loop, or use executor="process"'
             )
         self.mode: str = "front" if options.at_front else ""
+        self.durability: str | None = options.durability
         self._fields = {b"function": self.path.encode(), **options.fields()}
         if executor is not None:
             self._fields.setdefault(b"executor", executor.encode())
@@ -131,7 +133,14 @@ def as_drafted(record: JobRecord) -> JobRecord:
 
 
 def new_job(
-    record: JobRecord, queue: str, codec: Codec, *, nonce: str, mode: str = "", delay_ms: int = 0
+    record: JobRecord,
+    queue: str,
+    codec: Codec,
+    *,
+    nonce: str,
+    mode: str = "",
+    delay_ms: int = 0,
+    durability: str = LOCAL,
 ) -> NewJob:
     """A draft on its way into a queue, signed if there is a key.
 
@@ -153,7 +162,7 @@ def new_job(
         )
     priority = record.priority if b"priority" in record.fields else 0
     ttl_ms = record.ttl if b"ttl" in record.fields else None
-    return NewJob(record.id, nonce, fields, mode, priority, delay_ms, ttl_ms, size)
+    return NewJob(record.id, nonce, fields, mode, priority, delay_ms, ttl_ms, size, durability)
 
 
 def split_options(

@@ -36,6 +36,7 @@ class Enqueuing(Preparing):
     _default_timeout: int | None
     _middleware: Sequence[EnqueueMiddleware]
     _executor: str | None
+    _durability: str
     is_async: bool
 
     @property
@@ -84,6 +85,7 @@ class Enqueuing(Preparing):
             PayloadError: Arguments that cannot be encoded, or a job over the size limit.
             DuplicateJobError: `job_id` belongs to a job that has not ended.
             EnqueueUncertain: The reply was lost; `await error.retry()`.
+            NotReplicated: It is in the queue, but not as safely as `durability` asks; likewise.
             QueueUnavailable: Redis cannot be reached; nothing was enqueued.
             QueueFull: Redis is out of memory; nothing was enqueued.
         """
@@ -244,8 +246,9 @@ class Enqueuing(Preparing):
         if self._executor is not None and b"executor" not in job._record.fields:
             job._record = job._record.evolve(executor=self._executor)
         mode = "front" if at_front or job._at_front else ""
-        record = as_drafted(job._record)
-        return await self._send(job, new_job(record, self.name, space.codec, nonce=new_nonce(), mode=mode))
+        record, durability = as_drafted(job._record), job._durability or self._durability
+        new = new_job(record, self.name, space.codec, nonce=new_nonce(), mode=mode, durability=durability)
+        return await self._send(job, new)
 
     async def _enqueue_job_through(self, job: Job[T], at_front: bool) -> Job[T]:
         """Enqueue a job through the middleware; the handle takes over what that changed."""
@@ -286,7 +289,15 @@ class Enqueuing(Preparing):
         job_id = given.get("job_id")
         record = pattern.draft(space.codec, args, kwargs, job_id=job_id, meta=given.get("meta"))
         nonce = "" if job_id is None else new_nonce()
-        new = new_job(record, self.name, space.codec, nonce=nonce, mode=pattern.mode, delay_ms=delay_ms)
+        new = new_job(
+            record,
+            self.name,
+            space.codec,
+            nonce=nonce,
+            mode=pattern.mode,
+            delay_ms=delay_ms,
+            durability=pattern.durability or self._durability,
+        )
         return Job(record, space), new
 
     async def _send(self, job: Job[T], new: NewJob) -> Job[T]:

@@ -11,6 +11,7 @@ AqueueError
     ├── DuplicateJobError            the id belongs to a job that has not ended
     ├── InvalidJobOperation          the job's status does not allow the operation
     ├── EnqueueUncertain             the reply was lost: the job may or may not be in the queue
+    │   └── NotReplicated            the job is in the queue, but not as safely as was asked for
     ├── LeaseLost                    another execution owns the job by now
     ├── WaitTimeout (TimeoutError)   the job has not ended in time
     ├── JobFailed                    the job ended failed; `type`, `message`, `traceback`
@@ -151,6 +152,26 @@ class EnqueueUncertain(JobError, BatchError):
         if self._again is None:
             raise RuntimeError("this error was copied to another process: enqueue again with the same job_id")
         return self._again()
+
+
+class NotReplicated(EnqueueUncertain):
+    """The job is in the queue, but fewer replicas than asked, or not the disk, confirmed that they have it.
+
+    Workers run it as any other; it is lost if the server dies now. `await error.retry()` waits again, and
+    enqueues it again if it is gone.
+    """
+
+    def __init__(self, job_id: str, *, durability: str, confirmed: int) -> None:
+        super().__init__(job_id, cause="")
+        missing = "the disk has not" if durability == "fsync" else f"only {confirmed} replicas have"
+        self.args = (
+            f"job {job_id!r} is in the queue, but {missing} confirmed it (durability={durability!r}): "
+            "`await error.retry()` waits again and never enqueues it twice",
+        )
+        #: What was asked for.
+        self.durability = durability
+        #: How many replicas have it.
+        self.confirmed = confirmed
 
 
 class LeaseLost(JobError):

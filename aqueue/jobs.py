@@ -31,13 +31,14 @@ _NO_STATE: Any = object()
 class Job(JobView, Generic[R_co]):
     """A job, as the program that enqueued, fetched or runs it sees it."""
 
-    __slots__ = ("_at_front", "_space", "_state")
+    __slots__ = ("_at_front", "_durability", "_space", "_state")
 
     def __init__(self, record: JobRecord, space: Namespace, result: bytes | None = None) -> None:
         """Use `Job.create`, `Job.fetch` or `Queue.enqueue`."""
         super().__init__(record, space.codec, result)
         self._space = space
         self._at_front = False
+        self._durability: str | None = None
         self._state: Any = _NO_STATE
 
     @classmethod
@@ -60,6 +61,7 @@ class Job(JobView, Generic[R_co]):
         priority: int | None = None,
         at_front: bool | None = None,
         executor: Executor | None = None,
+        durability: str | None = None,
         **space_options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Make a job without storing it; no I/O. `queue.enqueue_job(job)` or `job.save()` stores it.
@@ -71,7 +73,7 @@ class Job(JobView, Generic[R_co]):
         given: Mapping[str, Any] = {
             "job_timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "priority": priority, "at_front": at_front,
-            "meta": meta, "executor": executor,
+            "meta": meta, "executor": executor, "durability": durability,
         }  # fmt: skip
         given = with_defaults(func, {name: value for name, value in given.items() if value is not None})
         space = open_namespace(connection, **space_options)
@@ -84,7 +86,7 @@ class Job(JobView, Generic[R_co]):
             timeout=options.timeout,  # kept also where it is the default: a queue's own must not replace it
         )
         job: Job[Any] = Job(record, space)
-        job._at_front = options.at_front
+        job._at_front, job._durability = options.at_front, options.durability
         return job
 
     @classmethod

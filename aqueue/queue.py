@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, Unpack
 
 from aqueue._core.clock import Duration
+from aqueue._core.durability import LOCAL, check_durability
 from aqueue._core.names import check_name, new_nonce
 from aqueue._core.options import DEFAULT_MAX_JOB_BYTES, Executor, check_executor, check_timeout
 from aqueue._core.status import WAITING
@@ -46,6 +47,7 @@ class Queue(Enqueuing):
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
         executor: Executor | None = None,
         middleware: Iterable[EnqueueMiddleware] = (),
+        durability: str | None = None,
         **options: Unpack[SpaceOptions],
     ) -> None:
         """Name a queue.
@@ -59,6 +61,8 @@ class Queue(Enqueuing):
             executor: Where its jobs run unless they say otherwise: "process", or "thread" for functions that
                 are not coroutine functions. None: as the worker says.
             middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
+            durability: What an enqueue waits for unless its call says otherwise: "local": the server has the
+                job, "replicated:N": so many replicas, too, "fsync": its disk; else NotReplicated.
             options: namespace, serializer, signing_key and trust_redis; see `aqueue.connection.SpaceOptions`.
 
         Raises:
@@ -70,6 +74,7 @@ class Queue(Enqueuing):
         self._default_timeout = check_timeout(default_timeout)
         self._middleware = check_middleware(middleware, "call")
         self._executor = check_executor(executor)
+        self._durability = check_durability(durability) or LOCAL
         self.is_async = is_async
 
     def __repr__(self) -> str:

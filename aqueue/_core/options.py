@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 from aqueue._core.clock import Duration, to_ms, to_seconds
+from aqueue._core.durability import check_durability
 from aqueue._core.names import _shown, check_integer
 from aqueue.errors import SettingsError
 
@@ -189,6 +190,7 @@ class JobDefaults(TypedDict, total=False):
     retry: Retry | int | None
     priority: int
     executor: Executor | None
+    durability: str | None
 
 
 class EnqueueOptions(JobDefaults, total=False):
@@ -227,6 +229,8 @@ class JobOptions:
     retry: str | None = None
     #: Where it runs; None: as the queue or the worker says.
     executor: str | None = None
+    #: What the enqueue waits for, no part of the record; None: as the queue says.
+    durability: str | None = None
 
     def fields(self) -> dict[bytes, bytes]:
         """As the record holds them: those that differ from their default."""
@@ -271,6 +275,7 @@ def check_options(given: Mapping[str, Any], default_timeout: int | None = None) 
         priority=check_integer(given.get("priority", 0), "priority", -MAX_PRIORITY, MAX_PRIORITY),
         retry=_retry(given.get("retry")),
         executor=check_executor(given.get("executor")),
+        durability=check_durability(given.get("durability")),
     )
 
 

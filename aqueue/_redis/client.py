@@ -15,7 +15,9 @@ from typing import Any, Protocol, TypeVar, cast
 import hiredis
 import redis.exceptions as redis_errors
 
+from aqueue._core.durability import LOCAL
 from aqueue._core.logs import get_logger
+from aqueue._redis import durability
 from aqueue._redis.coalescer import Answer, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe
 from aqueue._redis.keys import Keys
@@ -28,7 +30,7 @@ from aqueue._redis.source import Source
 from aqueue._redis.subscriber import Subscriber
 from aqueue._redis.waiters import Waiters
 from aqueue._redis.watch import Watch
-from aqueue.errors import QueueUnavailable
+from aqueue.errors import AqueueError, QueueUnavailable
 
 T = TypeVar("T")
 
@@ -76,10 +78,14 @@ class AsyncClient:
         #: Scripts and other reads have a line each: a read of many large results must not hold up a claim.
         self._calls = Switchboard(source)
         self._reads = Switchboard(source)
+        #: What waits for replicas or a disk holds up nothing else.
+        self._durable = Switchboard(source)
+        #: Which durabilities the server can answer for.
+        self._tried: set[str] = set()
         self.subscriber: Subscriber = Subscriber(source)
         self.waiters: Waiters = Waiters(self)
         self._watch = None if source.sentinels is None else Watch(source, source.sentinels)
-        self._coalescers: dict[tuple[str, str], Coalescer] = {}
+        self._coalescers: dict[tuple[str, str, str], Coalescer] = {}
         self._down_since: float | None = None
         #: Workers of this loop, which need it open.
         self.workers = 0
@@ -96,6 +102,8 @@ class AsyncClient:
         Raises:
             QueueUnavailable: Patience is over; `uncertain` tells whether it may have been carried out.
             QueueFull: Redis is out of memory.
+            Unconfirmed: It is carried out, but not as safely as the operation asks.
+            SettingsError: The server cannot say how safe it is.
             AqueueError: What the operation's `decode` makes of the reply.
         """
         script = operation.script
@@ -104,7 +112,10 @@ class AsyncClient:
         try:
             if script.sha not in self.permitted:
                 await self._check(operation, attempts)
-            [reply] = await self._try(self._calls, [call], attempts, script)
+            if operation.durability == LOCAL:
+                [reply] = await self._try(self._calls, [call], attempts, script)
+            else:
+                reply = await self._run_durably(call, operation, attempts)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
@@ -123,9 +134,10 @@ class AsyncClient:
 
     def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Awaitable[Answer]:
         """Store one job, together with others of this loop for the same queue; see `Coalescer.enqueue`."""
-        found = self._coalescers.get((keys.prefix, queue))
+        name = keys.prefix, queue, job.durability
+        found = self._coalescers.get(name)
         if found is None:
-            found = self._coalescers[keys.prefix, queue] = Coalescer(self.run, keys, queue)
+            found = self._coalescers[name] = Coalescer(self.run, keys, queue)
         return found.enqueue(job)
 
     async def ended(self, keys: Keys, job_id: str, seconds: float | None) -> Snapshot | None:
@@ -186,6 +198,7 @@ class AsyncClient:
             await self._watch.aclose()
         await self._calls.aclose()
         await self._reads.aclose()
+        await self._durable.aclose()
 
     async def _try(
         self,
@@ -217,6 +230,48 @@ class AsyncClient:
             if verdict is Verdict.RECONNECT:
                 board.drop()
             await asyncio.sleep(attempts.pause())
+
+    async def _run_durably(
+        self, call: tuple[Argument, ...], operation: Operation[Any], attempts: Attempts
+    ) -> Any:
+        """Call a script and wait for its writes; that the server can say so is found out beforehand."""
+        board, wanted = self._durable, operation.durability
+        if wanted not in self._tried:
+            await self._try_to_ask(wanted, attempts)
+        commands = [call, *durability.questions(operation)]
+        try:
+            reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
+        except redis_errors.ResponseError as error:
+            self._tried.discard(wanted)
+            await self._explain(wanted, error)
+            raise
+        try:
+            durability.check(wanted, confirmed)
+        except durability.Unconfirmed:
+            board.drop()  # it may be no master any more
+            raise
+        return reply
+
+    async def _try_to_ask(self, wanted: str, attempts: Attempts) -> None:
+        """Find out, before anything is stored, that the server can say how safe it is."""
+        failure: Exception | None = None
+        with asking(attempts):
+            try:
+                await self._try(self._durable, [durability.trial(wanted)], attempts)
+            except redis_errors.ResponseError as error:
+                failure = error
+        if failure is not None:
+            await self._explain(wanted, failure)
+            raise failure
+        self._tried.add(wanted)
+
+    async def _explain(self, wanted: str, error: Exception) -> None:
+        """Raise SettingsError where the server answered that it cannot say."""
+        try:
+            server = await self.read(durability.SERVER)
+        except (AqueueError, *CAUGHT):
+            server = "an older one"
+        durability.explain(wanted, error, server)
 
     async def _open(self, board: Switchboard) -> Line:
         if self._watch is not None:

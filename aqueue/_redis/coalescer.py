@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from aqueue._redis.durability import Unconfirmed
 from aqueue._redis.faults import PATIENCE
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import BATCH, BATCH_BYTES, NewJob, Operation, Stored, enqueue
-from aqueue.errors import EnqueueUncertain, QueueFull, QueueUnavailable
+from aqueue.errors import EnqueueUncertain, NotReplicated, QueueFull, QueueUnavailable
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class _Waiting:
 
 
 class Coalescer:
-    """The enqueues of one loop for one queue."""
+    """The enqueues of one loop for one queue, of one durability."""
 
     def __init__(self, run: Run, keys: Keys, queue: str) -> None:
         self._run = run
@@ -57,6 +58,7 @@ class Coalescer:
 
         Awaiting it raises:
             EnqueueUncertain: It may have been stored; its `retry` is the caller's to set.
+            NotReplicated: It is stored, but not as safely as it asks; likewise.
             QueueUnavailable: It was not stored.
             QueueFull: Redis is out of memory; it was not stored.
         """
@@ -124,6 +126,8 @@ def own_error(error: Exception, job_id: str) -> Exception:
     """The error for one of the jobs that shared a call: each waiter raises an object of its own."""
     if isinstance(error, QueueUnavailable) and error.uncertain:
         own: Exception = EnqueueUncertain(job_id, cause=str(error))
+    elif isinstance(error, Unconfirmed):
+        own = NotReplicated(job_id, durability=error.durability, confirmed=error.confirmed)
     elif isinstance(error, QueueUnavailable | QueueFull):
         own = type(error)(f"job {job_id!r} was not enqueued: {error}")
         own.__dict__.update(error.__dict__)

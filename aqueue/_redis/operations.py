@@ -6,15 +6,18 @@ script is a `Lookup`: commands that travel in one pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+from aqueue._core.durability import LOCAL
 from aqueue._core.options import DAY_MS, DEFAULT_FAILURE_TTL_MS, DEFAULT_MAX_LOST
 from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
 from aqueue._core.record import JobRecord
+from aqueue._redis.calls import Lookup as Lookup
+from aqueue._redis.calls import Operation as Operation
 from aqueue._redis.keys import Keys
-from aqueue._redis.scripts import Argument, Script, load
+from aqueue._redis.scripts import Argument, load
 from aqueue.errors import InvalidJobOperation, LeaseLost, NoSuchJobError
 
 T = TypeVar("T")
@@ -26,25 +29,6 @@ BATCH_BYTES = 4 * 1024 * 1024
 BULK = 500
 #: Ids per page of a list.
 PAGE = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Operation(Generic[T]):
-    """One call of a script."""
-
-    script: Script
-    keys: Sequence[str]
-    args: Sequence[Argument]
-    decode: Callable[[Any], T]
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup(Generic[T]):
-    """Reads that travel in one pipeline; `decode` gets their replies as a list."""
-
-    commands: Sequence[tuple[Argument, ...]]
-    decode: Callable[[list[Any]], T]
-
 
 _SCRIPTS = {
     name: load(name)
@@ -76,6 +60,7 @@ class NewJob:
     ttl_ms: int | None = None
     #: Bytes of its fields, about.
     size: int = 0
+    durability: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +74,7 @@ class Stored:
 
 
 def enqueue(keys: Keys, queue: str, jobs: Sequence[NewJob]) -> Operation[Stored]:
-    """Store at most 100 jobs of one queue: -> queued, scheduled or created."""
+    """Store at most 100 jobs of one queue and one durability: -> queued, scheduled or created."""
     more: list[Argument] = []
     for job in jobs:
         ttl: Argument = "" if job.ttl_ms is None else job.ttl_ms
@@ -107,7 +92,11 @@ def enqueue(keys: Keys, queue: str, jobs: Sequence[NewJob]) -> Operation[Stored]
         queue=queue,
         day_ms=DAY_MS,
     )
-    return Operation(script, *bound, lambda reply: Stored(int(reply[0]), _words(reply[1:])))
+    return Operation(script, *bound, _stored, jobs[0].durability)
+
+
+def _stored(reply: list[Any]) -> Stored:
+    return Stored(int(reply[0]), _words(reply[1:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from aqueue._core.logs import get_logger
 from aqueue._redis.sentinels import Address, Sentinels, read_hosts, show_hosts
 from aqueue.errors import SettingsError
 
-logger: logging.Logger = get_logger("aqueue")
+logger = get_logger("aqueue")
 
 DEFAULT_URL = "redis://localhost:6379/0"
 CONNECT_TIMEOUT = 2.0

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import redis.exceptions as redis_errors
 
+from aqueue._core.durability import LOCAL
+from aqueue._redis import durability
 from aqueue._redis.client import explain, pack
 from aqueue._redis.connecting import connect_blocking
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking
@@ -19,6 +21,7 @@ from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.permissions import lacking, missing_for
 from aqueue._redis.scripts import Argument, Script
 from aqueue._redis.source import Source
+from aqueue.errors import AqueueError
 
 T = TypeVar("T")
 
@@ -38,6 +41,7 @@ class SyncClient:
         self.is_down: bool = False
         self._timeout = timeout
         self._idle: list[Any] = []
+        self._tried: set[str] = set()
 
     def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
         """Call a script and decode its reply; see `AsyncClient.run`."""
@@ -47,11 +51,14 @@ class SyncClient:
         try:
             if script.sha not in self.permitted:
                 self._check(operation, attempts)
-            replies = self._try([call], attempts, script)
+            if operation.durability == LOCAL:
+                [reply] = self._try([call], attempts, script)
+            else:
+                reply = self._run_durably(call, operation, attempts)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
-        return operation.decode(replies[0])
+        return operation.decode(reply)
 
     def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
         """Run a lookup's commands in one pipeline; see `AsyncClient.read`."""
@@ -70,6 +77,46 @@ class SyncClient:
                 if missing := question.decode(reply):
                     raise lacking(self.source, missing, missing)
         self.permitted.add(script.sha)
+
+    def _run_durably(self, call: tuple[Argument, ...], operation: Operation[Any], attempts: Attempts) -> Any:
+        """See `AsyncClient._run_durably`."""
+        wanted = operation.durability
+        if wanted not in self._tried:
+            self._try_to_ask(wanted, attempts)
+        commands = [call, *durability.questions(operation)]
+        try:
+            reply, *_, confirmed = self._try(commands, attempts, operation.script)
+        except redis_errors.ResponseError as error:
+            self._tried.discard(wanted)
+            self._explain(wanted, error)
+            raise
+        try:
+            durability.check(wanted, confirmed)
+        except durability.Unconfirmed:
+            self.close()
+            raise
+        return reply
+
+    def _try_to_ask(self, wanted: str, attempts: Attempts) -> None:
+        """Find out, before anything is stored, that the server can say how safe it is."""
+        failure: Exception | None = None
+        with asking(attempts):
+            try:
+                self._try([durability.trial(wanted)], attempts)
+            except redis_errors.ResponseError as error:
+                failure = error
+        if failure is not None:
+            self._explain(wanted, failure)
+            raise failure
+        self._tried.add(wanted)
+
+    def _explain(self, wanted: str, error: Exception) -> None:
+        """Raise SettingsError where the server answered that it cannot say."""
+        try:
+            server = self.read(durability.SERVER)
+        except (AqueueError, *CAUGHT):
+            server = "an older one"
+        durability.explain(wanted, error, server)
 
     def connect(self) -> Any:
         """A connection of its own; embedded servers are started, sentinels are asked."""

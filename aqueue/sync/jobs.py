@@ -68,13 +68,15 @@ class Job(JobView, Generic[R_co]):
         priority: int | None = None,
         at_front: bool | None = None,
         executor: Executor | None = None,
+        durability: str | None = None,
         **space_options: Unpack[SpaceOptions],
     ) -> Job[Any]:
         """Make a job without storing it; see `aqueue.Job.create`."""
         job = AsyncJob.create(
             func, args, kwargs, connection=connection, id=id, timeout=timeout, result_ttl=result_ttl,
             ttl=ttl, failure_ttl=failure_ttl, description=description, origin=origin, meta=meta, retry=retry,
-            priority=priority, at_front=at_front, executor=executor, **space_options,
+            priority=priority, at_front=at_front, executor=executor, durability=durability,
+            **space_options,
         )  # fmt: skip
         return Job(job)
 

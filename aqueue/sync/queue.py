@@ -36,6 +36,7 @@ class Queue(Enqueuing):
         max_job_bytes: int = DEFAULT_MAX_JOB_BYTES,
         executor: Executor | None = None,
         middleware: Iterable[EnqueueMiddleware] = (),
+        durability: str | None = None,
         **options: Unpack[SpaceOptions],
     ) -> None:
         """Name a queue; see `aqueue.Queue`. Middleware may await nothing of its own here.
@@ -45,7 +46,7 @@ class Queue(Enqueuing):
         """
         self._queue = AsyncQueue(
             name, connection, default_timeout, is_async, max_job_bytes=max_job_bytes, executor=executor,
-            middleware=middleware, **options,
+            middleware=middleware, durability=durability, **options,
         )  # fmt: skip
 
     @property

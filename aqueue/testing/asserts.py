@@ -24,7 +24,7 @@ _LOOK = 0.01
 #: Jobs that a message names.
 _SHOWN = 20
 #: Options that leave no trace in a job.
-_TRACELESS = frozenset({"at_front"})
+_TRACELESS = frozenset({"at_front", "durability"})
 
 
 async def assert_enqueued(

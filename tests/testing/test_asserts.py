@@ -110,7 +110,7 @@ async def test_options_are_compared(
     await refute_enqueued(queue, add, **other)
 
 
-@pytest.mark.parametrize("name", sorted(OPTION_NAMES - {"at_front", "job_id", "meta"}))
+@pytest.mark.parametrize("name", sorted(OPTION_NAMES - {"at_front", "durability", "job_id", "meta"}))
 async def test_every_option_can_be_looked_for(queue: Queue, name: str) -> None:
     await queue.enqueue(add, 1, 2)
 

@@ -1,0 +1,357 @@
+"""What `durability=` waits for, what it says when that does not come, and that it holds up nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aqueue import (
+    EnqueueUncertain,
+    Job,
+    NotReplicated,
+    Queue,
+    QueueFull,
+    QueueUnavailable,
+    SettingsError,
+    Worker,
+    job,
+)
+from aqueue._redis import durability
+from aqueue.errors import BatchError
+from aqueue.sync import Queue as SyncQueue
+from tests.api import jobs
+from tests.sentinels import SentinelSet
+from tests.servers import Server, redis_binary
+
+REDIS = redis_binary()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[SentinelSet]:
+    """A master with a replica."""
+    with SentinelSet(sentinels=0) as servers:
+        yield servers
+
+
+@pytest.fixture
+def replica(pair: SentinelSet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The replica, well again after the test; the master does not wait for it for long."""
+    monkeypatch.setattr(durability, "PATIENCE_MS", 50)
+    yield pair.servers[1]
+    pair.servers[1].thaw()
+    pair.wait_in_sync()
+
+
+@pytest.fixture
+def frozen(replica: Server) -> Server:
+    """The replica, which answers nothing."""
+    replica.freeze()
+    return replica
+
+
+@pytest.fixture
+def url(pair: SentinelSet, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The master."""
+    monkeypatch.setenv("AQUEUE_URL", pair.servers[0].url)
+    monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
+    return pair.servers[0].url
+
+
+async def test_a_replica_has_the_job_when_the_call_returns(url: str, pair: SentinelSet) -> None:
+    queue = Queue("q", durability="replicated:1")
+    jobs_ = await asyncio.gather(*(queue.enqueue(jobs.nothing) for _ in range(50)))
+
+    replica = pair.servers[1].client()
+    assert all(replica.exists(queue.space.keys.job(each.id)) for each in jobs_)
+
+
+async def test_a_job_that_too_few_replicas_have_is_named_and_is_in_the_queue(
+    url: str, frozen: Server
+) -> None:
+    queue = Queue("q", durability="replicated:1")
+
+    with pytest.raises(NotReplicated, match="only 0 replicas have confirmed") as caught:
+        await queue.enqueue(jobs.nothing, job_id="a")
+
+    assert (caught.value.job_id, caught.value.durability, caught.value.confirmed) == ("a", "replicated:1", 0)
+    assert isinstance(caught.value, EnqueueUncertain)
+    assert await queue.get_job_ids() == ["a"]
+
+
+async def test_more_replicas_than_there_are_never_confirm(url: str, replica: Server) -> None:
+    with pytest.raises(NotReplicated, match="only 1 replicas"):
+        await Queue("q").enqueue(jobs.nothing, durability="replicated:2")
+
+
+async def test_retry_waits_again_and_doubles_nothing(url: str, frozen: Server, pair: SentinelSet) -> None:
+    queue = Queue("q", durability="replicated:1")
+    with pytest.raises(NotReplicated) as caught:
+        await queue.enqueue(jobs.nothing, job_id="a")
+
+    with pytest.raises(NotReplicated) as again:  # nothing is written this time, and yet it waits
+        await caught.value.retry()
+    frozen.thaw()
+    pair.wait_in_sync()
+    found: Job[Any] = await again.value.retry()
+
+    assert found.id == "a"
+    assert await queue.get_job_ids() == ["a"]
+
+
+async def test_a_retry_while_memory_is_full_tells_the_truth(
+    url: str, frozen: Server, pair: SentinelSet
+) -> None:
+    queue = Queue("q", durability="replicated:1")
+    with pytest.raises(NotReplicated) as caught:
+        await queue.enqueue(jobs.nothing)
+    client: Any = pair.servers[0].client()
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(NotReplicated) as again:
+            await caught.value.retry()
+        with pytest.raises(QueueFull):
+            await queue.enqueue(jobs.nothing)
+        frozen.thaw()
+        assert (await retried(again.value)).id == caught.value.job_id
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+async def test_nothing_is_left_of_the_waiting(url: str, pair: SentinelSet) -> None:
+    queue = Queue("q", durability="replicated:1")
+    made = await queue.enqueue(jobs.nothing)
+
+    client: Any = pair.servers[0].client()
+    keys = {key.decode() for key in client.scan_iter(f"{queue.space.keys.prefix}*")}
+    assert {client.ttl(key) for key in keys} == {-1}
+    assert {queue.space.keys.job(made.id), queue.space.keys.meta("q")} < keys
+
+
+async def test_retry_after_the_job_has_ended_gives_the_job(
+    url: str, frozen: Server, pair: SentinelSet
+) -> None:
+    queue = Queue("q", durability="replicated:1")
+    with pytest.raises(NotReplicated) as caught:
+        await queue.enqueue(jobs.nothing)
+    await Worker([queue]).work(burst=True)
+    frozen.thaw()
+    pair.wait_in_sync()
+
+    found: Job[Any] = await caught.value.retry()
+
+    assert await found.wait(5) is None
+    assert await queue.count() == 0
+
+
+async def test_each_way_to_enqueue_takes_it(url: str, frozen: Server) -> None:
+    queue, safe = Queue("q"), Queue("safe", durability="replicated:1")
+    ways = [
+        lambda: queue.enqueue(jobs.nothing, durability="replicated:1"),
+        lambda: queue.options(durability="replicated:1").enqueue(jobs.nothing),
+        lambda: queue.enqueue_in(5, jobs.nothing, durability="replicated:1"),
+        lambda: queue.enqueue(remembered),
+        lambda: queue.enqueue_job(Job.create(jobs.nothing, durability="replicated:1")),
+        lambda: queue.enqueue_job(Job.create(remembered)),
+        lambda: queue.enqueue_many([Queue.prepare_data(jobs.nothing, durability="replicated:1")]),
+        lambda: safe.enqueue(jobs.nothing),
+        lambda: safe.enqueue_job(Job.create(jobs.nothing)),
+        lambda: safe.enqueue_many([Queue.prepare_data(jobs.nothing)]),
+        remembered.delay,
+    ]
+
+    outcomes = await asyncio.gather(*(way() for way in ways), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [NotReplicated] * len(ways)
+
+
+@job("q", durability="replicated:1")
+async def remembered() -> None:
+    """A job that is not to be lost."""
+
+
+async def test_a_call_may_ask_for_less_than_its_queue_and_waits_behind_none_that_asks_for_more(
+    url: str, frozen: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "PATIENCE_MS", 3_000)
+    queue = Queue("q", durability="replicated:1")
+    safe = asyncio.ensure_future(queue.enqueue(jobs.nothing))
+
+    await queue.enqueue(jobs.nothing, durability="local")
+
+    assert not safe.done()
+    frozen.thaw()
+    await safe
+
+
+async def test_jobs_that_share_a_call_share_its_answer_and_each_has_an_error_of_its_own(
+    url: str, frozen: Server
+) -> None:
+    queue = Queue("q", durability="replicated:1")
+    ids = [f"j{number}" for number in range(20)]
+
+    found = await asyncio.gather(
+        *(queue.enqueue(jobs.nothing, job_id=each) for each in ids), return_exceptions=True
+    )
+
+    assert [each.job_id for each in found if isinstance(each, NotReplicated)] == ids
+    assert await queue.get_job_ids() == ids
+
+
+async def test_many_jobs_of_several_durabilities_keep_their_order(url: str, replica: Server) -> None:
+    queue = Queue("q")
+    datas = [
+        Queue.prepare_data(jobs.nothing, job_id=f"j{number}", durability=wanted)
+        for number, wanted in enumerate([None, "replicated:1", "replicated:1", "local", "replicated:1"])
+    ]
+    replica.freeze()
+    with pytest.raises(NotReplicated) as caught:
+        await queue.enqueue_many(datas)
+    assert (caught.value.enqueued, caught.value.not_enqueued) == (["j0"], ["j1", "j2", "j3", "j4"])
+
+    replica.thaw()
+    made = await retried(caught.value)
+
+    assert [each.id for each in made] == [f"j{number}" for number in range(5)] == await queue.get_job_ids()
+
+
+async def retried(error: NotReplicated) -> Any:
+    """What a call gives in the end: the replica may not have caught up at once."""
+    while True:
+        try:
+            return await error.retry()
+        except NotReplicated as again:
+            error = again
+
+
+def test_without_a_loop_it_is_the_same(url: str, frozen: Server, pair: SentinelSet) -> None:
+    with SyncQueue("q", durability="replicated:1") as queue:
+        with pytest.raises(NotReplicated, match=r"`error.retry\(\)`") as caught:
+            queue.enqueue(jobs.nothing, job_id="a")
+        frozen.thaw()
+        pair.wait_in_sync()
+
+        assert caught.value.retry().id == "a"
+        assert queue.enqueue(jobs.nothing, durability="replicated:1").id in queue.get_job_ids()
+
+
+# -- "fsync"
+
+
+async def test_the_disk_has_the_job_when_the_call_returns(namespace: str) -> None:
+    with Server("--appendfsync", "everysec") as server:
+        queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
+        made = await queue.enqueue(jobs.nothing)
+
+        log = b"".join(path.read_bytes() for path in server.folder.rglob("*.incr.aof"))
+        assert made.id.encode() in log
+        await queue.aclose()
+
+
+async def test_a_disk_that_is_never_written_confirms_nothing(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "PATIENCE_MS", 50)
+    with Server("--appendfsync", "no") as server:
+        queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
+        with pytest.raises(NotReplicated, match="the disk has not confirmed") as caught:
+            await queue.enqueue(jobs.nothing)
+        with pytest.raises(NotReplicated) as again:
+            await caught.value.retry()
+
+        client: Any = server.client()
+        client.config_set("appendfsync", "always")
+
+        assert (await again.value.retry()).origin == "q"
+        await queue.aclose()
+
+
+async def test_who_may_not_ask_for_it_stores_nothing(namespace: str) -> None:
+    with Server() as server:
+        client: Any = server.client()
+        client.execute_command("ACL", "SETUSER", "default", "-wait")
+        queue = Queue("q", connection=server.url, namespace=namespace, durability="replicated:1")
+        with pytest.raises(QueueUnavailable, match=r"lacks permissions.*'wait'") as caught:
+            await queue.enqueue(jobs.nothing)
+
+        assert caught.value.refused
+        assert not caught.value.uncertain
+        assert await queue.count() == 0
+        await queue.aclose()
+
+
+async def test_a_server_without_an_aof_is_refused_before_anything_is_stored(
+    server: Server, namespace: str
+) -> None:
+    for queue in (
+        Queue("q", connection=server.url, namespace=namespace, durability="fsync"),
+        SyncQueue("q", connection=server.url, namespace=namespace, durability="fsync"),
+    ):
+        for _ in range(2):
+            with pytest.raises(SettingsError, match="needs `appendonly yes` in the server's settings"):
+                await asyncio.to_thread(queue.enqueue, jobs.nothing) if isinstance(queue, SyncQueue) else (
+                    await queue.enqueue(jobs.nothing)
+                )
+    assert await Queue("q", connection=server.url, namespace=namespace).count() == 0
+
+
+async def test_an_aof_that_is_turned_off_is_told_and_the_next_call_stores_nothing(namespace: str) -> None:
+    with Server() as server:
+        queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
+        await queue.enqueue(jobs.nothing)
+        client: Any = server.client()
+        client.config_set("appendonly", "no")
+        for _ in range(2):
+            with pytest.raises(SettingsError, match="appendonly yes"):
+                await queue.enqueue(jobs.nothing)
+
+        assert await queue.count() == 2
+        await queue.aclose()
+
+
+def is_old(program: str | None) -> bool:
+    """Whether the system's Redis has no WAITAOF."""
+    if program is None:
+        return False
+    text = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, text.partition("v=")[2].split(" ")[0].split(".")[:2])) < (7, 2)
+
+
+@pytest.mark.skipif(not is_old(REDIS), reason="needs a Redis older than 7.2 of the system")
+async def test_a_server_that_is_too_old_is_named(namespace: str) -> None:
+    with Server(binary=REDIS) as server:
+        queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
+        with pytest.raises(SettingsError, match=r"needs Redis 7.2 or Valkey 7.2.*this is Redis [67]\."):
+            await queue.enqueue(jobs.nothing)
+
+        assert await queue.count() == 0
+        await queue.aclose()
+
+
+# -- misuse
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["replicated", "replicated:0", "replicated:-1", "replicated:01", "replicated:1000", "Local", "", 1, True],
+)
+def test_what_is_no_durability_is_refused_at_once(url: str, wanted: Any) -> None:
+    with pytest.raises(SettingsError, match=r"durability=.* must be \"local\", \"replicated:N\""):
+        Queue(durability=wanted)
+    with pytest.raises(SettingsError, match="durability="):
+        Queue().options(durability=wanted)
+    with pytest.raises(SettingsError, match="durability="):
+        job("q", durability=wanted)
+
+
+def test_the_error_can_be_copied_to_another_process() -> None:
+    error = NotReplicated("a", durability="replicated:2", confirmed=1)
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert (copy.job_id, copy.durability, copy.confirmed) == ("a", "replicated:2", 1)
+    assert isinstance(copy, BatchError)
+    assert str(copy) == str(error)
