@@ -102,8 +102,14 @@ def metas(keys: Keys, queues: Sequence[str]) -> Lookup[list[dict[str, str]]]:
 
 
 def worker_ids(keys: Keys) -> Lookup[list[str]]:
-    """The uuids of workers that beat lately, oldest beat first."""
-    return Lookup([("ZRANGE", keys.workers, 0, -1)], lambda replies: [_text(worker) for worker in replies[0]])
+    """The uuids of workers that beat lately, oldest beat first; nobody may have pruned the others."""
+
+    def decode(replies: list[Any]) -> list[str]:
+        (seconds, microseconds), flat = replies
+        now = int(seconds) * 1000 + int(microseconds) // 1000
+        return [_text(id) for id, ends in zip(flat[::2], flat[1::2], strict=True) if float(ends) > now]
+
+    return Lookup([("TIME",), ("ZRANGE", keys.workers, 0, -1, "WITHSCORES")], decode)
 
 
 def workers(keys: Keys, ids: Sequence[str]) -> Lookup[list[dict[str, str]]]:

@@ -133,6 +133,16 @@ async def test_a_silent_worker_is_listed_but_not_counted(queue: Queue, space: Na
     assert await Worker.count() == 1
 
 
+async def test_a_worker_that_is_forgotten_is_not_listed_though_nobody_prunes(space: Namespace) -> None:
+    """Its record is kept for longer: it may come back and repeat its last claim."""
+    await beat(space, "dead")
+    await beat(space, "alive")
+    past = ("ZADD", space.keys.workers, 1, "dead")
+    await space.client.read(operations.Lookup([past], lambda replies: None))
+
+    assert [worker.id for worker in await Worker.all()] == ["alive"]
+
+
 async def test_only_the_workers_of_a_queue(queue: Queue, url: str, space: Namespace) -> None:
     low = Queue("low", connection=url)
     async with working([queue, low], name="both"), working(low, name="one"):

@@ -130,6 +130,6 @@ end
 list_ended()
 if not is_replay and limit > 0 then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
-  redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))
+  redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- a claim may be repeated after an outage
 end
 return { next_ms, more, unpack(jobs) }

@@ -49,7 +49,7 @@ if silent then
   redis.call("SET", hold_key, whole(now + lease_ms))
 end
 redis.call("HSET", worker_key, unpack(record))
-redis.call("PEXPIRE", worker_key, whole(lease_ms * 4))
+redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- the last claim is in it
 redis.call("ZADD", workers_key, whole(now + lease_ms * 4), worker_id)
 for queue, pairs_of in pairs(deadlines) do
   redis.call("ZADD", prefix .. "started:" .. queue, unpack(pairs_of))
