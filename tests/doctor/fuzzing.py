@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Any
 
 from aqueue import Queue, Retry
-from aqueue.mending import examine
 from tests import tasks
 from tests.doctor.mutating import Mutator
+from tests.doctor.planting import Ground
 from tests.worker.hands import burst, working
 
 #: Mutations per job, of jobs enqueued lately.
 EACH, LATELY = 4, 15
 
 
-async def fuzz(queue: Queue, db: Any, dice: random.Random, count: int, check: Callable[[], None]) -> int:
+async def fuzz(ground: Ground, dice: random.Random, count: int) -> int:
     """Damage so many live jobs beside a worker; how many mutations.
 
     The worker has to stay alive and run a healthy job. Then a repair has to mend all, and what it saved has
     to end; nothing damaged is left then.
     """
-    mutator, ids = Mutator(dice, db, queue.space.keys), list[str]()
+    queue, ids = ground.queue, list[str]()
+    mutator = Mutator(dice, ground.stage.db, ground.space.keys)
     async with working(queue, concurrency=10, lease=2, grace=0.2, farewell=0.5):
         for _ in range(count):
             ids.append(await _enqueue(queue, dice))
@@ -32,9 +31,9 @@ async def fuzz(queue: Queue, db: Any, dice: random.Random, count: int, check: Ca
             await asyncio.sleep(0)
         healthy = await queue.enqueue(tasks.add, 20, 1)
         assert await healthy.wait(timeout=30) == 21
-    await _repair(check)
+    await _repair(ground)
     await burst(queue)
-    await _repair(check, found=False)
+    await _repair(ground, found=False)
     return len(mutator.done)
 
 
@@ -53,10 +52,9 @@ async def _enqueue(queue: Queue, dice: random.Random) -> str:
     return (await own.enqueue(*dice.choice(calls))).id
 
 
-async def _repair(check: Callable[[], None], *, found: bool = True) -> None:
+async def _repair(ground: Ground, *, found: bool = True) -> None:
     """One repair mends all, so a second one finds nothing."""
-    first = await examine(repair=True)
-    assert bool(first.harms) == found, first.harms
-    assert first.left == 0
-    assert (await examine(repair=True)).harms == {}
-    check()
+    first = await ground.examine(repair=True)
+    assert bool(first) == found, first
+    assert await ground.examine(repair=True) == {}
+    ground.check()

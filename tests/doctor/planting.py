@@ -9,9 +9,12 @@ from aqueue import Queue, Retry
 from aqueue._core.outcome import Canceled, Finished, Outcome, Retried, Stopped
 from aqueue.connection import Namespace
 from aqueue.jobs import Job
+from aqueue.mending import Harm, examine
 from tests import tasks
 from tests.servers import Server
+from tests.transitions.mirror import Holdings, check_partition
 from tests.transitions.stage import BOOM, DAY, HOUR, Stage
+from tests.worker.hands import burst
 
 Command = tuple[Any, ...]
 #: An entry of a history that says nothing.
@@ -55,6 +58,7 @@ class Ground:
     def __init__(self, queue: Queue, server: Server) -> None:
         self.queue = queue
         self.space: Namespace = queue.space
+        self.url = server.url
         self.stage = Stage(self.space, server)
 
     async def plant(self, plant: Plant) -> None:
@@ -62,6 +66,43 @@ class Ground:
         await self.make(plant.status, **plant.options)
         await self.queue.enqueue(tasks.add, 2, 3, job_id="b")
         self.run(plant.commands)
+
+    async def examine(self, *, repair: bool = False) -> dict[str, Harm]:
+        """What is damaged, by its kind; nothing may be left by a repair."""
+        seen = await examine(self.url, namespace=self.space.keys.namespace, repair=repair)
+        assert seen.left == 0
+        return seen.harms
+
+    def check(self) -> None:
+        """Each job lies in the one registry that its status names, and nothing dangles."""
+        for aside in self.stage.db.keys(self.space.keys.prefix + "aside:*"):
+            self.stage.db.delete(aside)
+        found = Holdings({}, {})
+        for key, (kind, value, has_ttl) in self.stage.digest().items():
+            if kind == "hash":
+                value = {name.decode(): part.decode("utf-8", "replace") for name, part in value.items()}
+            elif kind == "zset":
+                value = {member.decode("utf-8", "replace"): score for member, score in value}
+            found.values[key] = value
+            if has_ttl:
+                found.until[key] = 0
+        check_partition(found, self.stage.now())
+
+    async def mend(self, plant: Plant) -> None:
+        """Plant damage, find it without a change, mend it, find nothing any more, and let a worker go on."""
+        await self.plant(plant)
+        before = self.stage.digest()
+        assert set(await self.examine()) == plant.kinds
+        assert self.stage.digest() == before
+        assert plant.kinds <= set(await self.examine(repair=True))
+        assert await self.examine(repair=True) == {}
+        self.check()
+        if plant.ends:
+            await burst(self.queue)
+            assert self.stage.job("b").status == DONE
+            assert self.stage.job("a").status == plant.ends
+            assert await self.examine() == {}
+            self.check()
 
     def run(self, commands: list[Command]) -> None:
         prefix = self.space.keys.prefix
@@ -78,7 +119,7 @@ class Ground:
             case "beating":
                 await stage.extend()
             case "created":
-                await Job.create(tasks.add, (1, 2), id=job_id).save()
+                await Job.create(tasks.add, (1, 2), id=job_id, connection=self.url).save()
             case "queued":
                 await self.queue.enqueue(tasks.add, 1, 2, job_id=job_id, **options)
             case "scheduled":

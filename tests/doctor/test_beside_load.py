@@ -9,7 +9,6 @@ from aqueue import Job, NoSuchJobError, Queue, Retry
 from aqueue.errors import InvalidJobOperation
 from aqueue.mending import Harm, examine
 from tests import tasks
-from tests.doctor.conftest import check
 from tests.doctor.planting import Ground
 from tests.support import wait_until
 from tests.worker.hands import working
@@ -72,7 +71,7 @@ async def test_a_repair_beside_load_finds_nothing_and_loses_nothing(ground: Grou
         await asyncio.wait([repairing])
 
     assert [(harm.kind, harm.samples) for harm in found] == []
-    check(ground)
+    ground.check()
     fetched = await Job.fetch_many([job.id for job in made])
     ends = [job.status for job in fetched if job is not None]
     assert set(ends) <= {"finished", "failed", "canceled", "stopped"}
@@ -108,4 +107,4 @@ async def test_what_is_damaged_again_and_again_under_load_is_all_run(ground: Gro
         sum(int(ground.stage.db.hget(keys.meta("default"), name) or 0) for name in ("finished", "failed"))
         == 120
     )
-    check(ground)
+    ground.check()

@@ -9,12 +9,8 @@ import pytest
 
 from aqueue.cli.doctor.data import NEEDED
 from aqueue.damage import KINDS
-from aqueue.jobs import Job
-from aqueue.mending import examine
-from tests.doctor.conftest import check
 from tests.doctor.planting import PLANTS, Ground, Plant
 from tests.transitions import lua_source as lua
-from tests.worker.hands import burst
 
 each_plant = pytest.mark.parametrize("plant", PLANTS, ids=str)
 
@@ -44,25 +40,7 @@ def test_the_scripts_know_these_kinds_and_no_others() -> None:
 
 @each_plant
 async def test_damage_is_found_mended_and_gone(ground: Ground, plant: Plant) -> None:
-    await ground.plant(plant)
-    before = ground.stage.digest()
-
-    seen = await examine()
-    assert set(seen.harms) == plant.kinds
-    assert ground.stage.digest() == before
-
-    mended = await examine(repair=True)
-    assert plant.kinds <= set(mended.harms)
-    assert mended.left == 0
-
-    assert (await examine(repair=True)).harms == {}
-    check(ground)
-    if plant.ends:
-        await burst(ground.queue)
-        assert await (await Job.fetch("b")).get_status() == "finished"
-        assert await (await Job.fetch("a")).get_status() == plant.ends
-        assert (await examine()).harms == {}
-        check(ground)
+    await ground.mend(plant)
 
 
 def test_the_page_lists_the_kinds() -> None:

@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from tests.doctor.conftest import check
 from tests.doctor.fuzzing import fuzz
 from tests.doctor.planting import Ground
 
@@ -15,6 +14,6 @@ from tests.doctor.planting import Ground
 async def test_a_worker_bears_what_is_done_to_records_and_a_repair_mends_it(
     ground: Ground, seed: int
 ) -> None:
-    done = await fuzz(ground.queue, ground.stage.db, random.Random(seed), 50, lambda: check(ground))
+    done = await fuzz(ground, random.Random(seed), 50)
 
     assert done >= 200
