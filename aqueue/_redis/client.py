@@ -18,7 +18,7 @@ import redis.exceptions as redis_errors
 from aqueue._core.durability import LOCAL
 from aqueue._core.logs import get_logger
 from aqueue._redis import durability
-from aqueue._redis.coalescer import Answer, Coalescer
+from aqueue._redis.coalescer import Answer, Begun, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe
 from aqueue._redis.keys import Keys
 from aqueue._redis.line import Line, Switchboard
@@ -90,7 +90,20 @@ class AsyncClient:
         #: Workers of this loop, which need it open.
         self.workers = 0
 
-    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+    def begin(self, operation: Operation[Any]) -> Begun | None:
+        """Send a call at once, for `run` to see through; None where that takes more than sending it."""
+        line = self._calls.line
+        is_simple = operation.durability == LOCAL and operation.script.sha in self.permitted
+        if line is None or self.is_down or not is_simple:
+            return None
+        answer = line.send(pack(_call(operation)), 1)
+        if self._calls.is_closed:
+            self._calls.drop()
+        return answer
+
+    async def run(
+        self, operation: Operation[T], *, patience: float | None = PATIENCE, begun: Begun | None = None
+    ) -> T:
         """Call a script and decode its reply. One round trip, when nothing goes wrong.
 
         Calls share one connection, and follow each other without waiting. Cancelling only ends the wait. The
@@ -98,6 +111,7 @@ class AsyncClient:
 
         Args:
             patience: Seconds of trying; None: for ever, also when memory is full or credentials are refused.
+            begun: What `begin` has returned.
 
         Raises:
             QueueUnavailable: Patience is over; `uncertain` tells whether it may have been carried out.
@@ -107,15 +121,14 @@ class AsyncClient:
             AqueueError: What the operation's `decode` makes of the reply.
         """
         script = operation.script
-        call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
         attempts = Attempts(self.source.shown, patience)
         try:
             if script.sha not in self.permitted:
                 await self._check(operation, attempts)
             if operation.durability == LOCAL:
-                [reply] = await self._try(self._calls, [call], attempts, script)
+                [reply] = await self._try(self._calls, [_call(operation)], attempts, script, begun)
             else:
-                reply = await self._run_durably(call, operation, attempts)
+                reply = await self._run_durably(operation, attempts)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
@@ -137,7 +150,7 @@ class AsyncClient:
         name = keys.prefix, queue, job.durability
         found = self._coalescers.get(name)
         if found is None:
-            found = self._coalescers[name] = Coalescer(self.run, keys, queue)
+            found = self._coalescers[name] = Coalescer(self, keys, queue)
         return found.enqueue(job)
 
     async def ended(self, keys: Keys, job_id: str, seconds: float | None) -> Snapshot | None:
@@ -192,6 +205,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close this loop's connections; the next call opens new ones."""
+        for coalescer in self._coalescers.values():
+            coalescer.abandon()
         await self.waiters.aclose()
         await self.subscriber.aclose()
         if self._watch is not None:
@@ -206,16 +221,19 @@ class AsyncClient:
         commands: Sequence[tuple[Argument, ...]],
         attempts: Attempts,
         script: Script | None = None,
+        begun: Begun | None = None,
     ) -> list[Any]:
         packed = b"".join(map(pack, commands))
         while True:
-            sent = False
+            sent = begun is not None
             try:
-                line = board.line or await self._open(board)
-                sent = True
-                answer = line.send(packed, len(commands))
-                if board.is_closed:
-                    board.drop()
+                answer, begun = begun, None
+                if answer is None:
+                    line = board.line or await self._open(board)
+                    sent = True
+                    answer = line.send(packed, len(commands))
+                    if board.is_closed:
+                        board.drop()
                 replies = await answer
                 if self._down_since is not None:
                     self._log_up()
@@ -231,14 +249,12 @@ class AsyncClient:
                 board.drop()
             await asyncio.sleep(attempts.pause())
 
-    async def _run_durably(
-        self, call: tuple[Argument, ...], operation: Operation[Any], attempts: Attempts
-    ) -> Any:
+    async def _run_durably(self, operation: Operation[Any], attempts: Attempts) -> Any:
         """Call a script and wait for its writes; that the server can say so is found out beforehand."""
         board, wanted = self._durable, operation.durability
         if wanted not in self._tried:
             await self._try_to_ask(wanted, attempts)
-        commands = [call, *durability.questions(operation)]
+        commands = [_call(operation), *durability.questions(operation)]
         try:
             reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
         except redis_errors.ResponseError as error:
@@ -290,6 +306,10 @@ class AsyncClient:
         seconds = time.monotonic() - (self._down_since or 0)
         self._down_since = None
         logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
+
+
+def _call(operation: Operation[Any]) -> tuple[Argument, ...]:
+    return "EVALSHA", operation.script.sha, len(operation.keys), *operation.keys, *operation.args
 
 
 def explain(error: Exception, script: Script) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import bisect
 import copy
+import functools
 import itertools
 import operator
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aqueue._redis.durability import Unconfirmed
 from aqueue._redis.faults import PATIENCE
@@ -23,10 +24,22 @@ from aqueue.errors import EnqueueUncertain, NotReplicated, QueueFull, QueueUnava
 T = TypeVar("T")
 
 
-class Run(Protocol):
-    """`AsyncClient.run`, as far as it is needed here."""
+#: An answer that is under way: Redis' replies.
+Begun = asyncio.Future[list[Any]]
 
-    def __call__(self, operation: Operation[Stored], *, patience: float | None) -> Awaitable[Stored]: ...
+
+class Client(Protocol):
+    """`AsyncClient`, as far as it is needed here."""
+
+    def begin(self, operation: Operation[Stored]) -> Begun | None:
+        """Send a call at once, if that is possible."""
+        ...
+
+    def run(
+        self, operation: Operation[Stored], *, patience: float | None, begun: Begun | None
+    ) -> Awaitable[Stored]:
+        """Send a call, or take over one that was sent, and see it through."""
+        ...
 
 
 _size = operator.attrgetter("job.size")
@@ -46,12 +59,18 @@ class _Waiting:
 class Coalescer:
     """The enqueues of one loop for one queue, of one durability."""
 
-    def __init__(self, run: Run, keys: Keys, queue: str) -> None:
-        self._run = run
+    def __init__(self, client: Client, keys: Keys, queue: str) -> None:
+        self._client = client
         self._keys = keys
         self._queue = queue
         self._waiting: list[_Waiting] = []
-        self._sender: asyncio.Task[None] | None = None
+        #: The jobs of the call that is under way, and its answer.
+        self._batch: Sequence[_Waiting] = ()
+        self._begun: Begun | None = None
+        #: A call is under way, or will be in this turn of the loop.
+        self._is_busy = False
+        #: Sees a call through that does not go smoothly.
+        self._task: asyncio.Task[None] | None = None
 
     def enqueue(self, job: NewJob) -> asyncio.Future[Answer]:
         """Store one job, together with whatever else is enqueued in this turn of the loop.
@@ -65,25 +84,58 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(job, loop.create_future(), loop.time())
         self._waiting.append(waiting)
-        if self._sender is None or self._sender.done():  # an eager task may end while it is made
-            self._sender = loop.create_task(self._send_all())
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._send)
         return waiting.answer
 
-    async def _send_all(self) -> None:
-        """Send call after call until nothing waits: one at a time, so that jobs keep their order."""
-        try:
-            while self._waiting:
-                batch = next(batches(self._waiting, size=_size))
-                del self._waiting[: len(batch)]
-                await self._send(batch)
-        finally:
-            self._sender = None
+    def abandon(self) -> None:
+        """Wait for no answer that nobody waits for, as when the loop ends: it would keep its line open."""
+        if self._begun is not None and all(waiting.answer.done() for waiting in self._batch):
+            self._begun.cancel()
 
-    async def _send(self, batch: Sequence[_Waiting]) -> None:
-        waited = asyncio.get_running_loop().time() - batch[0].since
+    def _send(self) -> None:
+        """Send a call; the next one follows when this is answered, so that jobs keep their order."""
+        self._begun = None
+        if not self._waiting:
+            self._batch = ()
+            self._is_busy = False
+            return
+        # While Redis stores one half of a hundred, this program makes the other.
+        most = BATCH if len(self._waiting) > BATCH else BATCH // 2
+        self._batch = batch = next(batches(self._waiting[:most], size=_size))
+        del self._waiting[: len(batch)]
         operation = enqueue(self._keys, self._queue, [waiting.job for waiting in batch])
         try:
-            stored = await self._run(operation, patience=max(0.0, PATIENCE - waited))
+            self._begun = self._client.begin(operation)
+        except Exception:  # such as no memory for it
+            self._begun = None
+        if self._begun is None:
+            self._see_through(operation)
+        else:
+            self._begun.add_done_callback(functools.partial(self._answered, operation))
+
+    def _answered(self, operation: Operation[Stored], begun: Begun) -> None:
+        """Hand out the answer; no task and no turn of the loop is spent on a call that goes smoothly."""
+        try:
+            stored = operation.decode(begun.result()[0])
+        except asyncio.CancelledError:
+            self._cancel_all()
+        except Exception:  # who sees it through gets the same, and knows what to do
+            self._see_through(operation, begun)
+        else:
+            self._hand_out(stored)
+            self._send()
+
+    def _see_through(self, operation: Operation[Stored], begun: Begun | None = None) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._try(operation, begun))
+
+    async def _try(self, operation: Operation[Stored], begun: Begun | None) -> None:
+        batch = self._batch
+        waited = asyncio.get_running_loop().time() - batch[0].since
+        try:
+            patience = max(0.0, PATIENCE - waited)
+            stored = await self._client.run(operation, patience=patience, begun=begun)
         except Exception as error:
             for waiting in batch:
                 if not waiting.answer.done():
@@ -91,14 +143,22 @@ class Coalescer:
             if isinstance(error, QueueUnavailable):
                 self._fail_overdue(error)
         except BaseException:  # the loop is ending
-            for waiting in [*batch, *self._waiting]:
-                waiting.answer.cancel()
-            self._waiting.clear()
+            self._cancel_all()
             raise
         else:
-            for waiting, word in zip(batch, stored.words, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result((stored.at_ms, word))
+            self._hand_out(stored)
+        self._send()
+
+    def _hand_out(self, stored: Stored) -> None:
+        for waiting, word in zip(self._batch, stored.words, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result((stored.at_ms, word))
+
+    def _cancel_all(self) -> None:
+        for waiting in [*self._batch, *self._waiting]:
+            waiting.answer.cancel()
+        self._waiting.clear()
+        self._send()
 
     def _fail_overdue(self, error: QueueUnavailable) -> None:
         """Redis is away: who has waited long enough behind others does not wait for tries of its own."""

@@ -44,6 +44,7 @@ class Line(asyncio.Protocol):
         )
         self._loop = asyncio.get_running_loop()
         self._calls: deque[Call] = deque()
+        #: Runs on while no reply is due: a timer for each call would be a tenth of what a call costs.
         self._timer: asyncio.TimerHandle | None = None
         #: The loop's time when a reply was last heard, or first due.
         self._heard = 0.0
@@ -58,7 +59,8 @@ class Line(asyncio.Protocol):
         call = Call(self._loop.create_future(), count)
         if not self._calls:
             self._heard = self._loop.time()
-            self._timer = self._loop.call_later(DEADLINE, self._check)
+            if self._timer is None:
+                self._timer = self._loop.call_later(DEADLINE, self._check)
         self._calls.append(call)
         self._transport.write(packed)
         return call.answer
@@ -78,7 +80,9 @@ class Line(asyncio.Protocol):
     def close(self, error: Exception | None = None) -> None:
         """Close at once; calls under way fail."""
         self.is_open = False
-        self._rest()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         close_now(self._connection)
         calls, self._calls = self._calls, deque()
         for call in calls:
@@ -107,10 +111,8 @@ class Line(asyncio.Protocol):
                     _answer(call)
         except redis_errors.RedisError as error:
             self.close(error)
-        if not self._calls:
-            self._rest()
-            if self._is_retired:
-                self.close()
+        if self._is_retired and not self._calls:
+            self.close()
 
     def eof_received(self) -> None:
         """The server closes the connection."""
@@ -123,14 +125,11 @@ class Line(asyncio.Protocol):
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def _rest(self) -> None:
-        """No reply is due."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _check(self) -> None:
         """Give the line up when no reply has come for too long."""
+        self._timer = None
+        if not self._calls:
+            return
         left = self._heard + DEADLINE - self._loop.time()
         if left <= 0:
             self.close(redis_errors.TimeoutError(f"no reply within {DEADLINE:g} s"))

@@ -284,6 +284,38 @@ def test_a_queue_of_a_module_serves_one_loop_after_another_without_a_noise(
     assert (done.stdout, done.stderr) == ("6 12 18\n24 30\n", "")
 
 
+UNANSWERED = """
+import asyncio
+from aqueue import Queue
+from redis.asyncio import Redis
+
+queue = Queue()
+
+async def main():
+    async with Redis.from_url(queue.space.connector.source.shown) as redis:
+        await queue.enqueue("x.y", 0)
+        await redis.client_pause(2000, all=False)
+    tasks = [asyncio.create_task(queue.enqueue("x.y", 1))]
+    await asyncio.sleep(0.05)
+    tasks.append(asyncio.create_task(queue.enqueue("x.y", 2)))
+    await asyncio.sleep(0.05)
+    print([task.done() for task in tasks])
+
+asyncio.run(main())
+"""
+
+
+def test_a_loop_may_end_while_what_it_enqueues_is_unanswered(tmp_path: Path, own_server: Server) -> None:
+    (tmp_path / "script.py").write_text(UNANSWERED)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", str(tmp_path / "script.py")],
+        env=os.environ | {"AQUEUE_URL": own_server.url, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("[False, False]\n", "")
+
+
 def test_loops_in_threads_share_a_queue_but_no_connection(own_server: Server) -> None:
     queue = Queue(connection=own_server.url)
     counts: list[int] = []

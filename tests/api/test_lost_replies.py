@@ -49,7 +49,7 @@ async def test_a_cut_connection_enqueues_a_job_exactly_once(
     assert await far.get_job_ids() == ["first", "mine"]
 
 
-async def test_a_swallowed_reply_enqueues_a_job_exactly_once(far: Queue, proxy: Proxy, hurry: None) -> None:
+async def test_a_swallowed_reply_enqueues_a_job_exactly_once(hurry: None, far: Queue, proxy: Proxy) -> None:
     rule = proxy.on(ENQUEUE, "swallow")
 
     await far.enqueue(jobs.nothing, job_id="mine")
@@ -58,7 +58,7 @@ async def test_a_swallowed_reply_enqueues_a_job_exactly_once(far: Queue, proxy: 
     assert await far.get_job_ids() == ["first", "mine"]
 
 
-async def test_a_slow_network_enqueues_a_job_exactly_once(far: Queue, proxy: Proxy, hurry: None) -> None:
+async def test_a_slow_network_enqueues_a_job_exactly_once(hurry: None, far: Queue, proxy: Proxy) -> None:
     rule = proxy.on(ENQUEUE, "delay", seconds=0.3)
 
     await far.enqueue(jobs.nothing, job_id="mine")
@@ -77,7 +77,7 @@ async def test_jobs_enqueued_together_are_each_in_once_after_a_lost_reply(far: Q
 
 @pytest.mark.parametrize("action", ["cut after", "swallow"])
 async def test_an_unknown_outcome_is_uncertain_and_retry_settles_it(
-    far: Queue, proxy: Proxy, hurry: None, action: Any
+    hurry: None, far: Queue, proxy: Proxy, action: Any
 ) -> None:
     proxy.on(ENQUEUE, action, times=float("inf"))
 
@@ -94,7 +94,7 @@ async def test_an_unknown_outcome_is_uncertain_and_retry_settles_it(
     assert await far.get_job_ids() == ["first", "mine"]
 
 
-async def test_by_hand_a_duplicate_means_that_it_had_landed(far: Queue, proxy: Proxy, hurry: None) -> None:
+async def test_by_hand_a_duplicate_means_that_it_had_landed(hurry: None, far: Queue, proxy: Proxy) -> None:
     proxy.on(ENQUEUE, "swallow", times=float("inf"))
     with pytest.raises(EnqueueUncertain):
         await far.enqueue(jobs.nothing, job_id="mine")
@@ -104,7 +104,7 @@ async def test_by_hand_a_duplicate_means_that_it_had_landed(far: Queue, proxy: P
         await far.enqueue(jobs.nothing, job_id="mine")
 
 
-async def test_retry_stores_a_job_that_had_not_landed(far: Queue, proxy: Proxy, hurry: None) -> None:
+async def test_retry_stores_a_job_that_had_not_landed(hurry: None, far: Queue, proxy: Proxy) -> None:
     proxy.on(ENQUEUE, "cut before", times=float("inf"))
     with pytest.raises(EnqueueUncertain) as caught:
         await far.enqueue(jobs.nothing, job_id="mine")
@@ -117,7 +117,7 @@ async def test_retry_stores_a_job_that_had_not_landed(far: Queue, proxy: Proxy, 
 
 
 async def test_each_of_the_jobs_that_shared_a_call_is_uncertain_on_its_own(
-    far: Queue, proxy: Proxy, hurry: None
+    hurry: None, far: Queue, proxy: Proxy
 ) -> None:
     proxy.on(ENQUEUE, "swallow", times=float("inf"))
     ids = [f"j{number}" for number in range(20)]
@@ -144,7 +144,7 @@ async def test_enqueue_many_is_in_exactly_once_after_a_cut(far: Queue, proxy: Pr
 
 
 async def test_enqueue_many_names_what_is_in_when_the_outcome_is_unknown(
-    far: Queue, proxy: Proxy, hurry: None
+    hurry: None, far: Queue, proxy: Proxy
 ) -> None:
     calls = 0
 
@@ -176,7 +176,7 @@ async def test_enqueue_job_and_save_survive_a_lost_reply(far: Queue, proxy: Prox
     assert (saved.status, await far.get_job_ids()) == ("queued", ["first", "saved"])
 
 
-async def test_a_save_of_unknown_outcome_is_simply_repeated(far: Queue, proxy: Proxy, hurry: None) -> None:
+async def test_a_save_of_unknown_outcome_is_simply_repeated(hurry: None, far: Queue, proxy: Proxy) -> None:
     proxy.on(ENQUEUE, "swallow", times=float("inf"))
     job = Job.create(jobs.nothing, id="saved", connection=proxy.url)
     with pytest.raises(QueueUnavailable) as caught:

@@ -17,6 +17,7 @@ from aqueue._core.names import new_nonce
 from aqueue._core.outcome import Lease, Outcome
 from aqueue._redis import operations
 from aqueue._redis.client import AsyncClient
+from aqueue._redis.coalescer import Begun
 from aqueue._redis.faults import PATIENCE
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup, Operation
@@ -59,9 +60,14 @@ class GatedClient(AsyncClient):
         self._gate = gate
         self._name = name
 
-    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+    def begin(self, operation: Operation[Any]) -> None:
+        """Nothing is sent before its turn."""
+
+    async def run(
+        self, operation: Operation[T], *, patience: float | None = PATIENCE, begun: Begun | None = None
+    ) -> T:
         await self._gate.turn(self._name)
-        return await super().run(operation, patience=patience)
+        return await super().run(operation, patience=patience, begun=begun)
 
     async def read(self, lookup: Lookup[T], *, patience: float | None = PATIENCE) -> T:
         await self._gate.turn(self._name)
