@@ -35,11 +35,19 @@ def wait_for(predicate: Callable[[], Any], description: str) -> Any:
 class Sentinel:
     """One sentinel process."""
 
-    def __init__(self, master: int, *settings: str, quorum: int = 2, binary: str | None = None) -> None:
+    def __init__(
+        self,
+        master: int,
+        *settings: str,
+        quorum: int = 2,
+        binary: str | None = None,
+        encrypted: bool = False,
+    ) -> None:
+        """Watch the server at a port; `encrypted`: it speaks TLS, as `settings` say."""
         self.folder = Path(tempfile.mkdtemp(prefix="aqueue-test-"))
         self.port = free_port()
         lines = [
-            f"port {self.port}",
+            f"port 0\ntls-port {self.port}" if encrypted else f"port {self.port}",
             f"dir {self.folder}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {master} {quorum}",
             f"sentinel down-after-milliseconds {SERVICE} 500",
@@ -62,7 +70,7 @@ class Sentinel:
 
     def client(self, **options: Any) -> Any:
         """A client of the sentinel itself."""
-        return redis.Redis(port=self.port, decode_responses=True, socket_timeout=2, **options)
+        return redis.Redis("127.0.0.1", self.port, decode_responses=True, socket_timeout=2, **options)
 
 
 class SentinelSet:

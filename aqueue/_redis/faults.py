@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import ssl
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -91,6 +92,8 @@ CAUGHT = (redis_errors.RedisError, OSError, EOFError)
 
 def judge(error: BaseException) -> Verdict:
     """What the error asks for."""
+    if is_distrust(error):
+        return Verdict.REFUSED
     for kind, verdict in _BY_CLASS:
         if isinstance(error, kind):
             return verdict
@@ -98,6 +101,11 @@ def judge(error: BaseException) -> Verdict:
     if text.startswith(_FORBIDDEN):
         return Verdict.REFUSED
     return _BY_WORD.get(text.partition(" ")[0], Verdict.FATAL)
+
+
+def is_distrust(error: BaseException) -> bool:
+    """Whether it is we who refuse: the server's certificate does not prove that it is the right one."""
+    return isinstance(error.__context__, ssl.SSLCertVerificationError)
 
 
 class Attempts:
@@ -135,7 +143,10 @@ class Attempts:
                 "let workers finish some, or give it more memory"
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
-            reason = f"refuses the credentials or lacks permissions: {describe(error)}"
+            trouble = (
+                "is not trusted" if is_distrust(error) else "refuses the credentials or lacks permissions"
+            )
+            reason = f"{trouble}: {describe(error)}"
             raise self._refused(reason, error) from error
         self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
         self._failures += 1
@@ -187,6 +198,8 @@ def _answered(error: BaseException) -> bool:
 def describe(error: BaseException) -> str:
     """One line for a message; our own deadline has no text of its own."""
     cause = error.__context__
+    if isinstance(cause, ssl.SSLError):
+        return str(cause)
     if isinstance(error, redis_errors.ConnectionError) and isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno)  # redis-py names the address again, twice
     return str(error).partition("\n")[0] or type(error).__name__

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import redis.exceptions as redis_errors
 
-from aqueue._redis.faults import CAUGHT, Verdict, describe, judge
+from aqueue._redis.faults import CAUGHT, Verdict, describe, is_distrust, judge
 from aqueue._redis.sentinels import PATIENCE, Address, Sentinels, show_hosts
 from aqueue._redis.source import Source
 
@@ -55,13 +55,13 @@ async def reach_master(source: Source, sentinels: Sentinels, dialer: Dialer) -> 
 async def find_master(source: Source, sentinels: Sentinels, dialer: Dialer) -> tuple[Address | None, Address]:
     """The master, and the sentinel that named it; None: nobody answered, and it was last found there."""
     said: list[str] = []
-    is_unknown = is_refused = False
+    is_unknown, refusal = False, None
     for host in sentinels.hosts:
         try:
             reply = await _ask(source.sentinel(sentinels, host), sentinels.service, dialer)
         except CAUGHT as error:
             said.append(f"{show_hosts([host])}: {describe(error)}")
-            is_refused = is_refused or judge(error) is Verdict.REFUSED
+            refusal = error if judge(error) is Verdict.REFUSED else refusal
             continue
         if reply is not None:
             sentinels.led(host)
@@ -71,7 +71,9 @@ async def find_master(source: Source, sentinels: Sentinels, dialer: Dialer) -> t
     if sentinels.master is not None and not is_unknown:
         return None, sentinels.master
     text = f"no sentinel tells where the master {sentinels.service!r} is ({'; '.join(said)})"
-    if is_refused:
+    if refusal is not None and is_distrust(refusal):
+        raise refusal
+    if refusal is not None:
         raise redis_errors.AuthenticationError(f"{text}: give sentinel_username= and sentinel_password=")
     raise redis_errors.ConnectionError(text)
 
