@@ -68,7 +68,9 @@ class Book:
     def __init__(self, path: Path = BOOK) -> None:
         self._path = path
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        self._rows = {(row.scenario, row.seed): row for row in map(Row.decode, lines)}
+        self._rows: dict[tuple[str, int], Row] = {}
+        for row in sorted(map(Row.decode, lines), key=lambda row: len(row.done)):
+            self._rows[row.scenario, row.seed] = row  # a merge may have kept an older one, too
 
     @property
     def rows(self) -> list[Row]:

@@ -18,15 +18,19 @@ MAX_STALL = 1.5
     "T05",
     "a worker is frozen past its lease and comes back",
     checks="I1 I2 I3 I4 I9 I10",
-    quick={"zombies": 1},
-    full={"zombies": 12},
+    quick={"zombies": 1, "at_once": 1},
+    full={"zombies": 7, "at_once": 3},
     parts=20,
 )
 async def frozen_past_the_lease(stage: Stage) -> None:
-    for worker in [stage.fleet.spawn(concurrency=1), stage.fleet.spawn(concurrency=1)]:
+    for worker in [stage.fleet.spawn(concurrency=1) for _ in range(2 * stage.number("at_once"))]:
         await worker.serving()
-    for number in range(stage.number("zombies")):
-        await _come_back(stage, str(stage.folder / f"door{number}"))
+
+    async def one_after_the_other(row: int) -> None:
+        for number in range(stage.number("zombies")):
+            await _come_back(stage, str(stage.folder / f"door{row}.{number}"))
+
+    await asyncio.gather(*map(one_after_the_other, range(stage.number("at_once"))))
 
 
 async def _come_back(stage: Stage, door: str) -> None:
