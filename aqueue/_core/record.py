@@ -149,8 +149,10 @@ class JobRecord:
     ended_at: Field[int | None] = Field(b"ended_at", int, _NONE_INT)
     #: The lease's token (worker uuid : claim nonce : fence); claim. It stays, to know a replayed settle.
     token: Field[str] = Field(b"token", _text, "")
-    #: Counts every lease of this id, over all incarnations; claim.
-    fence: Field[int] = Field(b"fence", int, 0)
+    #: Token of the execution that is over while the job waits to run again; settle.
+    settled: Field[str] = Field(b"settled", _text, "")
+    #: The fence, where its token was taken away; recover, requeue, enqueue.
+    last_fence: Field[int] = Field(b"fence", int, 0)
     #: Name of the worker that ran it last; claim. Absent: the worker's name is its uuid, in the token.
     named_worker: Field[str | None] = Field(b"worker_name", _text, _NONE_STR)
     #: Executions that raised and were retried; settle.
@@ -185,6 +187,12 @@ class JobRecord:
     def worker_name(self) -> str | None:
         """The worker that runs it or ran it last."""
         return self.named_worker or self.token.partition(":")[0] or None
+
+    @property
+    def fence(self) -> int:
+        """Counts every lease of this id, over all incarnations: the number of the last one."""
+        numbers = (token.rpartition(":")[2] or 0 for token in (self.token, self.settled))
+        return max(self.last_fence, *map(int, numbers))
 
     @property
     def retries_left(self) -> int | None:

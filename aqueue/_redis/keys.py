@@ -17,7 +17,7 @@ a Redis Cluster. After the prefix:
     queues            set     queue names
     wake:<q>          list    tokens for BLPOP; content meaningless, at most one
     worker:<uuid>     hash    a worker's record with its lease, claim (the last claim's nonce) and claimed
-                              (its ids and tokens); with a TTL, an hour longer than `workers` has it
+                              (its ids); with a TTL, an hour longer than `workers` has it
     workers           zset    worker uuids; score = when the worker is forgotten, unix ms
     heartbeat         string  last beat of any worker, unix ms
     hold              string  no recovery before, unix ms

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from aqueue._core.durability import LOCAL
 from aqueue._core.options import DAY_MS, DEFAULT_FAILURE_TTL_MS, DEFAULT_MAX_LOST
-from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
-from aqueue._core.record import JobRecord
+from aqueue._core.outcome import Lease, Outcome
 from aqueue._redis.calls import Lookup as Lookup
 from aqueue._redis.calls import Operation as Operation
+from aqueue._redis.formats import claimed_leases, settlement, worded, words
 from aqueue._redis.keys import Keys
 from aqueue._redis.scripts import Argument, load
 from aqueue.errors import InvalidJobOperation, LeaseLost, NoSuchJobError
@@ -40,10 +40,6 @@ _SCRIPTS = {
 _KEPT = {"failure_ttl_ms": DEFAULT_FAILURE_TTL_MS, "day_ms": DAY_MS}
 
 
-def _words(reply: Any) -> list[str]:
-    return [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in reply]
-
-
 @dataclass(slots=True)  # not frozen, which costs a microsecond for each job
 class NewJob:
     """A job on its way into a queue; never changed in place."""
@@ -62,6 +58,19 @@ class NewJob:
     size: int = 0
     durability: str = LOCAL
 
+    @property
+    def how(self) -> str:
+        """What is asked besides the usual, as the script reads it."""
+        if not (self.nonce or self.mode or self.priority or self.delay_ms or self.ttl_ms is not None):
+            return ""
+        ttl = "" if self.ttl_ms is None else self.ttl_ms
+        return f"{self.nonce} {self.mode} {self.priority} {self.delay_ms} {ttl}"
+
+    @property
+    def meant(self) -> str:
+        """The status it is to have."""
+        return "created" if self.mode == "save" else "scheduled" if self.delay_ms > 0 else "queued"
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -77,8 +86,8 @@ def enqueue(keys: Keys, queue: str, jobs: Sequence[NewJob]) -> Operation[Stored]
     """Store at most 100 jobs of one queue and one durability: -> queued, scheduled or created."""
     more: list[Argument] = []
     for job in jobs:
-        ttl: Argument = "" if job.ttl_ms is None else job.ttl_ms
-        more += (job.id, job.nonce, job.mode, job.priority, job.delay_ms, ttl, len(job.fields), *job.fields)
+        fields = (*job.fields, "nonce", job.nonce) if job.nonce else job.fields
+        more += (job.id, job.how, len(fields), *fields)
     script = _SCRIPTS["enqueue"]
     bound = script.bind(
         *more,
@@ -92,11 +101,12 @@ def enqueue(keys: Keys, queue: str, jobs: Sequence[NewJob]) -> Operation[Stored]
         queue=queue,
         day_ms=DAY_MS,
     )
-    return Operation(script, *bound, _stored, jobs[0].durability)
 
+    def decode(reply: list[Any]) -> Stored:
+        at_ms, *others = reply
+        return Stored(at_ms, worded([job.meant for job in jobs], others))
 
-def _stored(reply: list[Any]) -> Stored:
-    return Stored(int(reply[0]), _words(reply[1:]))
+    return Operation(script, *bound, decode, jobs[0].durability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ def claim(
 ) -> Operation[Claimed]:
     """Take up to `limit` (at most 100) waiting jobs under a lease, from the queues in order."""
     script = _SCRIPTS["claim"]
+    stored_name = "" if name == worker_id else name
     bound = script.bind(
         *queues,
         worker_key=keys.worker(worker_id),
@@ -124,45 +135,27 @@ def claim(
         limit=limit,
         lease_ms=lease_ms,
         max_bytes=BATCH_BYTES,
-        worker_name="" if name == worker_id else name,
+        worker_name=stored_name,
         **_KEPT,
     )
-    return Operation(script, *bound, _claimed)
 
+    def decode(reply: list[Any]) -> Claimed:
+        next_ms, more, now = reply[:3]
+        return Claimed(
+            claimed_leases(reply[3:], now, stored_name), next_ms if next_ms >= 0 else None, more == b"1"
+        )
 
-def _claimed(reply: list[Any]) -> Claimed:
-    next_ms, more, *jobs = reply
-    leases = [
-        Lease(JobRecord(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True))), token)
-        for (job_id, token), pairs in ((_words(names), pairs) for *names, pairs in jobs)
-    ]
-    return Claimed(leases, next_ms if next_ms >= 0 else None, more == b"1")
+    return Operation(script, *bound, decode)
 
 
 def settle(keys: Keys, ended: Sequence[tuple[Lease, Outcome]]) -> Operation[list[str]]:
     """Record at most 100 outcomes; a word for each: "ok", "lost", or "canceled" or "stopped"."""
     more: list[Argument] = []
     for lease, outcome in ended:
-        more += (lease.job_id, lease.token, *_settlement(lease, outcome))
+        more += (lease.job_id, lease.token, *settlement(lease, outcome))
     script = _SCRIPTS["settle"]
-    return Operation(script, *script.bind(*more, prefix=keys.prefix, **_KEPT), _words)
-
-
-def _settlement(lease: Lease, outcome: Outcome) -> tuple[Argument, ...]:
-    """kind, number, value, error_type, error_message."""
-    match outcome:
-        case Finished(result):
-            return "finish", lease.record.result_ttl, result or "", "", ""
-        case Failed(kind, message, traceback):
-            return "fail", 0, traceback, kind, message
-        case Retried(error, delay_ms):
-            return "retry", delay_ms, error.traceback, error.type, error.message
-        case Released(delay_ms, unknown):
-            return "release", delay_ms, "unknown" if unknown else "", "", ""
-        case Stopped():
-            return "stop", 0, "", "", ""
-        case Canceled():
-            return "cancel", 0, "", "", ""
+    bound = script.bind(*more, prefix=keys.prefix, **_KEPT)
+    return Operation(script, *bound, lambda others: worded(["ok"] * len(ended), others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +191,7 @@ def extend(
 
 
 def _extended(reply: list[Any]) -> Extended:
-    lost, asked = _words(reply[0]), _words(reply[1])
+    lost, asked = words(reply[0]), words(reply[1])
     return Extended(lost, dict(zip(asked[::2], asked[1::2], strict=True)))
 
 
@@ -231,7 +224,7 @@ def recover(keys: Keys, queues: Sequence[str], *, lease_ms: int, limit: int = BU
 
 
 def _recovered(reply: list[Any]) -> Recovered:
-    word, *pairs = _words(reply)
+    word, *pairs = words(reply)
     jobs = dict(zip(pairs[::2], pairs[1::2], strict=True))
     return Recovered(jobs, full=word == "full", hold=word == "hold")
 
@@ -272,7 +265,7 @@ def cancel(
     )
 
     def decode(reply: Any) -> str:
-        word, *rest = _words(reply)
+        word, *rest = words(reply)
         if word == "ok":
             return rest[0]
         raise check_word(job_id, mode, rest[0] if rest else word)
@@ -299,7 +292,7 @@ def requeue(
         prefix=keys.prefix,
         at_front="1" if at_front else "",
     )
-    return Operation(script, *bound, _words)
+    return Operation(script, *bound, words)
 
 
 def delete(keys: Keys, job_ids: Sequence[str], *, nonce: str, registry: str = "") -> Operation[list[str]]:
@@ -310,7 +303,7 @@ def delete(keys: Keys, job_ids: Sequence[str], *, nonce: str, registry: str = ""
     """
     script = _SCRIPTS["delete"]
     bound = {"reply_key": keys.reply(nonce), "prefix": keys.prefix, "from": registry}
-    return Operation(script, *script.bind(*job_ids, **bound), _words)
+    return Operation(script, *script.bind(*job_ids, **bound), words)
 
 
 def amend(keys: Keys, job_id: str, meta: bytes, *, token: str = "") -> Operation[None]:
@@ -318,7 +311,7 @@ def amend(keys: Keys, job_id: str, meta: bytes, *, token: str = "") -> Operation
     script = _SCRIPTS["amend"]
 
     def decode(reply: Any) -> None:
-        word = _words(reply)[0]
+        word = words(reply)[0]
         if word == "missing":
             raise NoSuchJobError(job_id)
         if word == "lost":
@@ -375,7 +368,7 @@ def list_ids(
         limit=min(limit, PAGE),
         newest="1" if newest else "",
     )
-    return Operation(script, *bound, _words)
+    return Operation(script, *bound, words)
 
 
 def position(keys: Keys, queue: str, job_id: str) -> Operation[int | None]:

@@ -38,10 +38,10 @@ return denied
 
 #: Commands on a key, by what they take after it.
 _FORMS: list[tuple[tuple[str, ...], str]] = [
-    ((), "DEL GET HGETALL HLEN LLEN MGET PERSIST SCARD SMEMBERS UNLINK ZCARD"),
-    (("1",), "BLPOP HDEL HGET HMGET LPUSH PEXPIRE SADD SET SISMEMBER SREM ZRANK ZREM ZSCORE"),
+    ((), "DEL EXISTS GET HGETALL HLEN LLEN MGET PERSIST SCARD SMEMBERS UNLINK ZCARD"),
+    (("1",), "BLPOP HDEL HGET HMGET LPUSH PEXPIRE PEXPIREAT SADD SET SISMEMBER SREM ZRANK ZREM ZSCORE"),
     (("1", "2"), "HINCRBY HSET LRANGE LTRIM ZADD ZCOUNT ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE"),
-    (("1", "2"), "ZREMRANGEBYSCORE"),
+    (("1", "2"), "ZREMRANGEBYRANK ZREMRANGEBYSCORE"),
 ]
 _ON_KEYS = {command: rest for rest, commands in _FORMS for command in commands.split()}
 _TELLING = frozenset({"+publish", "+subscribe"})

@@ -28,23 +28,23 @@ from tests.worker.hands import burst
 
 #: Commands inside one call of a script: for one job, and for a hundred.
 COMMANDS = {
-    "enqueue": (11, 209),
-    "schedule": (11, 209),
+    "enqueue": (11, 110),
+    "schedule": (11, 110),
     "claim": (22, 220),
     "extend": (13, 211),
-    "finish": (19, 712),
-    "fail": (19, 712),
+    "finish": (18, 612),
+    "fail": (18, 612),
     "retry": (22, 1_111),
     "release": (19, 811),
-    "requeue": (30, 1_713),
+    "requeue": (31, 1_813),
     "delete": (17, 512),
     "promote": (14, 509),
-    "recover": (23, 815),
+    "recover": (24, 915),
 }
 #: What a client sends, not a script.
 OUTER = {"client", "config", "evalsha", "hello", "info", "ping", "script", "select"}
 #: Bytes of the keys for a no-op job with the arguments (1, 2), waiting and finished.
-BYTES = {"valkey": (345, 460), "redis": (385, 502)}
+BYTES = {"valkey": (309, 408), "redis": (370, 466)}
 #: Calls of functions, Python's and C's, for each job.
 CALLS = {"enqueue": 115, "enqueue_many": 45, "work": 150}
 

@@ -9,6 +9,7 @@ import pytest
 
 from aqueue.cli.doctor.data import NEEDED
 from aqueue.damage import KINDS
+from aqueue.mending import examine
 from tests.doctor.planting import PLANTS, Ground, Plant
 from tests.transitions import lua_source as lua
 
@@ -41,6 +42,15 @@ def test_the_scripts_know_these_kinds_and_no_others() -> None:
 @each_plant
 async def test_damage_is_found_mended_and_gone(ground: Ground, plant: Plant) -> None:
     await ground.mend(plant)
+
+
+async def test_a_job_that_is_failed_counts_its_leases_on(ground: Ground) -> None:
+    await ground.stage.start("fenced", queue="other")
+    ground.stage.db.hset(ground.stage.keys.job("fenced"), "status", "nonsense")
+
+    await examine(repair=True)
+
+    assert (ground.stage.status("fenced"), ground.stage.job("fenced").fence) == ("failed", 1)
 
 
 def test_the_page_lists_the_kinds() -> None:

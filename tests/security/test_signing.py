@@ -139,7 +139,7 @@ def test_what_scripts_change_is_not_signed() -> None:
             key, _, rest = arguments.partition(", ")[2].partition(", ")
             if command in {"HSET", "HDEL", "HINCRBY"} and "job" in key:
                 written.update(re.findall(r'"(\w+)"(?=,|$)', rest))
-    values = {"queued", "scheduled", "finished", "expired", "1", "0", "AbandonedJobError"}
+    values = {"queued", "scheduled", "started", "finished", "expired", "1", "0", "AbandonedJobError"}
 
     assert {"status", "attempts", "lost", "incarnation"} <= written
     assert {name.encode() for name in written - values} - CHANGING <= {b"nonce", b"queue"}

@@ -18,11 +18,11 @@ MENDING_LIBRARIES = ["aside", "filed", "found", "record", "scores", "types"]
 LIBRARIES = sorted({path.stem for path in FOLDER.glob("lib/*.lua")} - {*MENDING_LIBRARIES})
 
 WRITES = {
-    "DEL", "UNLINK", "SET", "HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "ZREMRANGEBYSCORE", "SADD", "SREM",
-    "LPUSH", "LTRIM", "PEXPIRE", "PERSIST",
+    "DEL", "UNLINK", "SET", "HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "ZREMRANGEBYSCORE", "ZREMRANGEBYRANK",
+    "SADD", "SREM", "LPUSH", "LTRIM", "PEXPIRE", "PEXPIREAT", "PERSIST",
 }  # fmt: skip
 READS = {
-    "TIME", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "ZCARD", "ZCOUNT", "ZRANGE", "ZREVRANGE",
+    "TIME", "EXISTS", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "ZCARD", "ZCOUNT", "ZRANGE", "ZREVRANGE",
     "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZRANK", "ZSCORE", "SCARD", "SISMEMBER", "LLEN",
 }  # fmt: skip
 OTHERS = {"PUBLISH"}
@@ -73,11 +73,11 @@ def _balanced(text: str, start: int) -> str:
 
 
 def without_whole(arguments: str) -> str:
-    """Without strings, without indexes, and without what goes through whole()."""
+    """Without strings, without indexes, and without what goes through whole() or later()."""
     arguments = re.sub(r"\[.*?\]", "", _STRING.sub('""', arguments))
-    while (at := arguments.find("whole(")) >= 0:
-        inner = _balanced(arguments, at + len("whole("))
-        arguments = arguments[:at] + arguments[at + len("whole(") + len(inner) + 1 :]
+    while found := re.search(r"\b(?:whole|later)\(", arguments):
+        inner = _balanced(arguments, found.end())
+        arguments = arguments[: found.start()] + arguments[found.end() + len(inner) + 1 :]
     return arguments
 
 

@@ -69,7 +69,7 @@ class Model(World):
             again = old["status"] != "created"
             job |= {
                 "incarnation": str(int(old.get("incarnation", 0)) + again),
-                "fence": old.get("fence", "0"),
+                "fence": str(self._fence(old)),
             }
             self._unfile(new.id)
             self._forget(new.id)
@@ -121,6 +121,7 @@ class Model(World):
         error = [job.get("error_type", ""), job.get("error_message", "")]
         value = job.get("exc_info") or self.results.get(job_id, "")
         self._remember(job_id, job["status"], *times, self._worker(job), *error, value)
+        job["fence"] = str(self._fence(job))
         self._drop(
             job_id, "started_at", "ended_at", "worker_name", "token", "settled", "request", "place", "lost"
         )
@@ -192,8 +193,9 @@ class Model(World):
         taken: list[tuple[str, str]] = []
         if is_replay:
             words = record["claimed"].split()
-            pairs = zip(words[::2], words[1::2], strict=True)
-            taken = [(id, token) for id, token in pairs if self._runs_under(id, token)]
+            tokens = {id: self.jobs.get(id, {}).get("token", "") for id in words}
+            held = {id: token for id, token in tokens.items() if token.startswith(f"{worker}:{nonce}:")}
+            taken = [(id, token) for id, token in held.items() if self._runs_under(id, token)]
         next_due, more = FOREVER, False
         for queue in queues:
             self._promote(queue)
@@ -208,7 +210,7 @@ class Model(World):
                 self.awake.discard(queue)
             next_due = min([next_due, *(self._due(id) for id in self.listed("scheduled", queue))])
         if not is_replay and limit:
-            claimed = " ".join(f"{id} {token}" for id, token in taken)
+            claimed = " ".join(id for id, _ in taken)
             self.workers[worker] = record | {"claim": nonce, "claimed": claimed, "lease": str(LEASE)}
             self.until[f"worker:{worker}"] = self.now + 4 * LEASE
         return taken, None if next_due == FOREVER else max(0, next_due - self.now), more
@@ -224,15 +226,8 @@ class Model(World):
                 continue
             assert isinstance(place, tuple)
             self.places[job_id] = place
-            fence = str(int(job.get("fence", 0)) + 1)
-            token = f"{worker}:{nonce}:{fence}"
-            job |= {
-                "status": "started",
-                "token": token,
-                "fence": fence,
-                "started_at": SOME_TIME,
-                "place": "place",
-            }
+            token = f"{worker}:{nonce}:{self._fence(job) + 1}"
+            job |= {"status": "started", "token": token, "started_at": SOME_TIME, "place": "place"}
             job |= {"worker_name": name} if name != worker else {}
             self._file(job_id, "started", queue, self.now + LEASE)
             taken.append((job_id, token))
@@ -280,7 +275,7 @@ class Model(World):
         if keep == 0:
             self._bury(job_id)
             return
-        self._drop(job_id, "place", "request")
+        self._drop(job_id, "request")
         self._end(job_id, "finished", keep)
         if result:
             self.results[job_id] = result.decode()
@@ -292,7 +287,7 @@ class Model(World):
         self._note_outcome(job_id, "finished")
         job = self.jobs[job_id]
         kept = {"nonce": "", "incarnation": "0", **job}
-        kept = {name: kept[name] for name in ("token", "nonce", "queue", "fence", "incarnation")}
+        kept = {name: kept[name] for name in ("token", "nonce", "queue", "incarnation")}
         del self.filed[job_id]
         self._forget(job_id)
         self.jobs[job_id] = kept | {"status": "finished", "gone": "1"}
@@ -302,7 +297,7 @@ class Model(World):
         if error is not None:
             facts = {"exc_info": error.traceback, "error_type": error.type, "error_message": error.message}
             self.jobs[job_id] |= facts
-        self._drop(job_id, "place", "request")
+        self._drop(job_id, "request")
         self._end(job_id, status, self._kept(job_id, status))
 
     def _run_again(self, job_id: str, outcome: Retried | Released) -> None:
@@ -314,7 +309,7 @@ class Model(World):
         else:
             counter = "misses" if outcome.unknown else "releases"
         job |= {counter: str(int(job.get(counter, 0)) + 1), "settled": job["token"]}
-        self._drop(job_id, "token", "place", "started_at", "worker_name")
+        self._drop(job_id, "token", "started_at", "worker_name")
         if outcome.delay_ms:
             self._schedule(job_id, outcome.delay_ms)
         else:
@@ -367,7 +362,8 @@ class Model(World):
         job["lost"] = str(lost)
         self.totals[job["queue"], "lost"] += 1
         worker, request = self._worker(job), job.get("request")
-        self._drop(job_id, "token", "place", "request")
+        job["fence"] = str(self._fence(job))
+        self._drop(job_id, "token", "request")
         if request is None and lost <= int(job.get("max_lost", DEFAULT_MAX_LOST)):
             self._drop(job_id, "started_at", "worker_name")
             if lost == 1:

@@ -19,7 +19,18 @@ from aqueue._redis.scripts import load
 from tests.transitions import lua_source as lua
 
 #: Commands that clear something: what is left behind would come back to bite.
-CLEARING = {"DEL", "UNLINK", "HDEL", "ZREM", "ZREMRANGEBYSCORE", "LTRIM", "PEXPIRE", "PERSIST"}
+CLEARING = {
+    "DEL",
+    "UNLINK",
+    "HDEL",
+    "ZREM",
+    "ZREMRANGEBYSCORE",
+    "ZREMRANGEBYRANK",
+    "LTRIM",
+    "PEXPIRE",
+    "PEXPIREAT",
+    "PERSIST",
+}
 #: Functions of ours that protect; the others are the change itself.
 PROTECTING = {"typed", "wake", "pull_back"}
 #: Tables that remember what was done already.
@@ -43,11 +54,13 @@ _SPARES = "what it spares would change nothing"
 #: Mutants that nobody can notice: (file, part of the mutant's name) -> reason.
 NO_GUARD = {
     ("claim", "if deadline then -> if true"): _SPARES,
+    ("claim", "elseif RARE[name] then -> elseif true"): _SPARES,
     ("claim", '"wake:" .. queue) > 0 then -> elseif true'): _SPARES,
     ("delete", 'if registry ~= "" then -> if true'): _SPARES,
+    ("enqueue", "-> local are_new = false"): _SPARES,
+    ("enqueue", "if word ~= meant then -> if true"): _SPARES,
     ("enqueue", "-> counts[kind] = counts[kind] + (false"): _SPARES,
     ("enqueue", "-> counts.ttl = counts.ttl + (true"): _SPARES,
-    ("enqueue", '-> counts.ttl = counts.ttl + (word == "queued" and true'): _SPARES,
     ("enqueue", "if count > 0 then -> if true"): _SPARES,
     ("enqueue", "-> local front = true"): _SPARES,
     ("enqueue", "-> if true and #places + #due > 0"): _SPARES,
@@ -56,7 +69,10 @@ NO_GUARD = {
     ("lib/typed", "typed_queues[queue] = true -> (nothing)"): _SPARES,
     ("list", "-> if false"): "the long way gives the same page",
     ("list", '-> if registry ~= "queue" or false'): "the long way gives the same page",
-    ("settle", 'if ARGV[i + 2] == "retry" then -> if true'): _SPARES,
+    ("settle", 'if kind == "retry" then -> if true'): _SPARES,
+    ("settle", "unpack(false and FINISHED"): _SPARES,
+    ("settle", "if h[4] then -> if true"): _SPARES,
+    ("settle", 'if said ~= "ok" then -> if true'): _SPARES,
 }
 
 

@@ -19,10 +19,10 @@ from tests.transitions.stage import Stage
 READ_ONLY = {"count", "list", "position"}
 #: Longer than the usual 80 lines, because they do one thing for many jobs and queues.
 LONG = {
-    "enqueue": 140,
-    "claim": 140,
-    "settle": 130,
-    "recover": 115,
+    "enqueue": 150,
+    "claim": 155,
+    "settle": 150,
+    "recover": 120,
     "mend/jobs": 120,
     "mend/keys": 90,
     "mend/records": 100,
@@ -161,8 +161,8 @@ def test_a_read_comes_before_the_first_write(name: str) -> None:
 @each_script
 def test_ranges_are_bounded(name: str) -> None:
     for command, arguments in lua.calls(scripts.load(name).text):
-        if "RANGE" in command and command != "ZREMRANGEBYSCORE" and name not in UNBOUNDED:
-            is_first = re.search(r", 0, (0|limit - #jobs - 1)(, |$)", arguments)
+        if "RANGE" in command and not command.startswith("ZREMRANGE") and name not in UNBOUNDED:
+            is_first = re.search(r", 0, (0|limit - #ids - 1)(, |$)", arguments)
             assert is_first or re.search(r'"LIMIT", 0, (100|limit)\b', arguments), arguments
 
 

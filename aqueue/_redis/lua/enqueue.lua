@@ -6,8 +6,8 @@
 -- that fence off its zombies. No flags here: out of memory the first write is refused, and so the whole
 -- call, while the reads before it still answer a replay.
 --
--- Replies  {now, word...}, a word per job:  "queued", "scheduled", "created"  it is stored so (or what
---          has become of it since, on a replay);  "duplicate <status>"  the id belongs to a live job
+-- Replies  {now, n, word...}  a word for each job, by its number in the call, that is not stored as it was meant to
+--          be: what has become of it since, on a replay;  "duplicate <status>"  the id belongs to a live job
 local queue_key     = KEYS[1] -- zset  waiting ids -> place
 local scheduled_key = KEYS[2] -- zset  ids -> due time, unix ms
 local expiring_key  = KEYS[3] -- zset  waiting ids with a ttl -> deadline, unix ms
@@ -17,48 +17,67 @@ local wake_key      = KEYS[6] -- list  wake tokens
 local prefix        = ARGV[1] -- str   of all keys; a batch's job keys are made from it
 local queue         = ARGV[2] -- str   the queue's name
 local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
--- ARGV[4...] per job: id, nonce ("": the id was made for this call), mode ("", "front" or "save"), priority, delay_ms, ttl_ms ("" for none),
--- the number of fields and values that follow, and these
+-- ARGV[4...] per job: id, how, the number of fields and values that follow, and these. how: "" for the usual, or
+-- "nonce mode priority delay_ms ttl_ms": nonce "" where the id was made for this call, mode "", "front" or "save"
 
 -- include: clock
+-- include: fence
 -- include: registry
 
 local STEP = 70368744177664 -- 2^46, as in lib/place.lua
 local LIVE = { queued = true, scheduled = true, deferred = true, started = true }
+local USUAL = { nonce = "", mode = "", priority = 0, delay = 0 }
+local NEW = {}
 
-local words, accepted, seen = { now }, {}, {}
-local counts = { back = 0, front = 0, due = 0, ttl = 0 }
+local at, job_keys, hows = {}, {}, {}
+local i = 4
+while i <= #ARGV do
+  local n, how = #at + 1, USUAL
+  if ARGV[i + 1] ~= "" then
+    local nonce, mode, priority, delay, ttl = string.match(ARGV[i + 1], "^(%S*) (%S*) (%S*) (%S*) (%S*)$")
+    how = { nonce = nonce, mode = mode, priority = tonumber(priority), delay = tonumber(delay), ttl = tonumber(ttl) }
+  end
+  at[n], hows[n], job_keys[n] = i, how, prefix .. "job:" .. ARGV[i]
+  i = i + 3 + tonumber(ARGV[i + 2])
+end
+local are_new = redis.call("EXISTS", unpack(job_keys)) == 0
 local is_paused = redis.call("HGET", meta_key, "paused") == "1"
 local is_known = redis.call("SISMEMBER", queues_key, queue) == 1
 local is_rung = redis.call("LLEN", wake_key) > 0
-local i = 4
-while i <= #ARGV do
-  local id, nonce, mode = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local h = redis.call("HMGET", prefix .. "job:" .. id, "status", "nonce", "queue", "incarnation", "fence")
-  local word
-  if h[1] and (h[2] or "") == nonce then
+
+local reply, words, accepted, old, seen = { now }, {}, {}, {}, {}
+local counts = { back = 0, front = 0, due = 0, ttl = 0 }
+for n, job_key in ipairs(job_keys) do
+  local id, how = ARGV[at[n]], hows[n]
+  local meant = how.mode == "save" and "created" or how.delay > 0 and "scheduled" or "queued"
+  local h = are_new and NEW or redis.call("HMGET", job_key, "status", "nonce", "queue", "incarnation", "token", "settled", "fence")
+  local word, first = meant, seen[id]
+  if h[1] and (h[2] or "") == how.nonce then
     word = h[1]
-    seen[id] = { nonce = nonce, word = word } -- what was a duplicate of it in this call stays one, also at its end
-  elseif seen[id] then
-    word = seen[id].nonce == nonce and seen[id].word or "duplicate " .. seen[id].word
+    seen[id] = n -- what was a duplicate of it in this call stays one, also at its end
+  elseif first then
+    word = hows[first].nonce == how.nonce and words[first] or "duplicate " .. words[first]
   elseif LIVE[h[1]] then
     word = "duplicate " .. h[1]
   else
-    word = mode == "save" and "created" or tonumber(ARGV[i + 4]) > 0 and "scheduled" or "queued"
     if REGISTRY[h[1]] then
       redis.call("ZSCORE", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
-    accepted[#accepted + 1] = { at = i, word = word, h = h }
-    seen[id] = { nonce = nonce, word = word }
-    local kind = word == "scheduled" and "due" or mode == "front" and "front" or "back"
+    accepted[#accepted + 1] = n
+    old[n] = h
+    seen[id] = n
+    local kind = word == "scheduled" and "due" or how.mode == "front" and "front" or "back"
     counts[kind] = counts[kind] + (word == "created" and 0 or 1)
-    counts.ttl = counts.ttl + (word == "queued" and ARGV[i + 5] ~= "" and 1 or 0)
+    counts.ttl = counts.ttl + (word == "queued" and how.ttl and 1 or 0)
   end
-  words[#words + 1] = word
-  i = i + 7 + tonumber(ARGV[i + 6])
+  words[n] = word
+  if word ~= meant then
+    reply[#reply + 1] = n
+    reply[#reply + 1] = word
+  end
 end
 if #accepted == 0 then
-  return words
+  return reply
 end
 
 -- Each key is read before the first write, so that a foreign one of another type stops the script in time.
@@ -72,47 +91,40 @@ end
 local seq = redis.call("HINCRBY", meta_key, "seq", counts.back) - counts.back
 local front = counts.front > 0 and redis.call("HINCRBY", meta_key, "front", counts.front) - counts.front
 local places, due, deadlines, wanted = {}, {}, {}, false
-for _, job in ipairs(accepted) do
-  local at, h = job.at, job.h
-  local id = ARGV[at]
-  local job_key = prefix .. "job:" .. id
-  local fields = { "status", job.word, "queue", queue }
+for _, n in ipairs(accepted) do
+  local id, job_key, how, h, word = ARGV[at[n]], job_keys[n], hows[n], old[n], words[n]
+  local first, last = at[n] + 3, at[n] + 2 + tonumber(ARGV[at[n] + 2])
   if h[1] then
     redis.call("UNLINK", job_key, prefix .. "result:" .. id, prefix .. "history:" .. id)
     if REGISTRY[h[1]] then
       redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
-    fields[5], fields[6] = "incarnation", whole((tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1))
-    fields[7], fields[8] = "fence", h[5] or "0"
+    local incarnation = (tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1)
+    redis.call("HSET", job_key, "incarnation", whole(incarnation), "fence", whole(fence_of(h[5], h[6], h[7])))
   end
-  if ARGV[at + 1] ~= "" then
-    fields[#fields + 1], fields[#fields + 2] = "nonce", ARGV[at + 1]
-  end
-  fields[#fields + 1] = job.word == "queued" and "enqueued_at" or "created_at"
-  fields[#fields + 1] = whole(now)
-  for value = at + 7, at + 6 + tonumber(ARGV[at + 6]) do
-    fields[#fields + 1] = ARGV[value]
-  end
-  redis.call("HSET", job_key, unpack(fields))
-  if job.word == "created" then
-    redis.call("PEXPIRE", job_key, day_ms)
-  elseif job.word == "scheduled" then
-    due[#due + 1] = whole(now + tonumber(ARGV[at + 4]))
-    due[#due + 1] = id
-  else
+  if word == "queued" then
     local place
-    if ARGV[at + 2] == "front" then
+    if how.mode == "front" then
       front = front + 1
-      place = -front
+      place = whole(-front - how.priority * STEP)
     else
       seq = seq + 1
-      place = seq
+      place = whole(seq - how.priority * STEP)
     end
-    places[#places + 1] = whole(place - tonumber(ARGV[at + 3]) * STEP)
+    redis.call("HSET", job_key, "status", word, "queue", queue, "enqueued_at", later(0), unpack(ARGV, first, last))
+    places[#places + 1] = place
     places[#places + 1] = id
-    if ARGV[at + 5] ~= "" then
-      deadlines[#deadlines + 1] = whole(now + tonumber(ARGV[at + 5]))
+    if how.ttl then
+      deadlines[#deadlines + 1] = later(how.ttl)
       deadlines[#deadlines + 1] = id
+    end
+  else
+    redis.call("HSET", job_key, "status", word, "queue", queue, "created_at", later(0), unpack(ARGV, first, last))
+    if word == "created" then
+      redis.call("PEXPIRE", job_key, day_ms)
+    else
+      due[#due + 1] = later(how.delay)
+      due[#due + 1] = id
     end
   end
 end
@@ -135,4 +147,4 @@ end
 if wanted and not is_paused and not is_rung then
   redis.call("LPUSH", wake_key, "1")
 end
-return words
+return reply

@@ -20,6 +20,7 @@ local day_ms         = tonumber(ARGV[6]) -- int    life of canceled jobs
 -- include: clock
 -- include: typed
 -- include: place
+-- include: fence
 -- include: wake
 -- include: kept
 -- include: ended
@@ -62,7 +63,8 @@ local function lose(queue, id, h, share)
   local lost = redis.call("HINCRBY", job_key, "lost", 1)
   local worker = h[7] or string.match(h[8] or "", "^[^:]*") or ""
   local status
-  redis.call("HDEL", job_key, "token", "place", "request")
+  redis.call("HDEL", job_key, "token", "request")
+  redis.call("HSET", job_key, "fence", whole(fence_of(h[8])))
   if h[4] then
     status = h[4] == "stop" and "stopped" or "canceled"
   elseif lost > (tonumber(h[2]) or max_lost) then

@@ -15,6 +15,7 @@ local at_front   = ARGV[2] -- str    "1" or ""
 -- include: once
 -- include: typed
 -- include: place
+-- include: fence
 -- include: wake
 -- include: history
 -- include: registry
@@ -23,7 +24,10 @@ local known = answered()
 if known then
   return known
 end
-local FIELDS = { "status", "queue", "priority", "ttl", "incarnation", "started_at", "ended_at", "worker_name", "token", "error_type", "error_message", "exc_info", "gone" }
+local FIELDS = {
+  "status", "queue", "priority", "ttl", "started_at", "ended_at", "worker_name", "token", "error_type",
+  "error_message", "exc_info", "gone", "settled", "fence", "incarnation",
+}
 local jobs = {}
 redis.call("SCARD", queues_key)
 for i = 3, #ARGV do
@@ -38,17 +42,18 @@ end
 
 local function requeue(id, h)
   local queue, job_key = h[2], prefix .. "job:" .. id
-  local worker = h[8] or string.match(h[9] or "", "^[^:]*") or ""
-  local value = h[12] or redis.call("GET", prefix .. "result:" .. id) or ""
-  remember(id, h[1], h[6], h[7], worker, h[10], h[11], value)
+  local worker = h[7] or string.match(h[8] or "", "^[^:]*") or ""
+  local value = h[11] or redis.call("GET", prefix .. "result:" .. id) or ""
+  remember(id, h[1], h[5], h[6], worker, h[9], h[10], value)
   redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. queue, id)
   redis.call("UNLINK", prefix .. "result:" .. id)
   redis.call("HDEL", job_key, "started_at", "ended_at", "worker_name", "token", "settled", "request", "place")
   redis.call("HDEL", job_key, "exc_info", "error_type", "error_message", "attempts", "lost", "releases", "misses")
-  redis.call("HSET", job_key, "status", "queued", "enqueued_at", whole(now), "incarnation", whole((tonumber(h[5]) or 0) + 1))
+  local place = at_front == "1" and first_place(queue, h[3]) or next_place(queue, h[3])
+  redis.call("HSET", job_key, "status", "queued", "enqueued_at", later(0), "incarnation", whole((tonumber(h[15]) or 0) + 1))
+  redis.call("HSET", job_key, "fence", whole(fence_of(h[8], h[13], h[14])))
   redis.call("PERSIST", job_key)
   redis.call("PERSIST", prefix .. "history:" .. id)
-  local place = at_front == "1" and first_place(queue, h[3]) or next_place(queue, h[3])
   redis.call("ZADD", prefix .. "queue:" .. queue, place, id)
   if h[4] then
     redis.call("ZADD", prefix .. "expiring:" .. queue, whole(now + h[4]), id)
@@ -60,7 +65,7 @@ end
 local words, done = {}, {}
 for n, h in ipairs(jobs) do
   local id = ARGV[n + 2]
-  if not h[1] or h[13] then
+  if not h[1] or h[12] then
     words[n] = "missing"
   elseif done[id] then
     words[n] = "queued"

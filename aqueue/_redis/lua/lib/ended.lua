@@ -1,26 +1,26 @@
 -- file_ended(id, queue, status, keep, is_first): an ended job, kept so long; is_first: it has no history. Its
 -- keys' own TTL is a net for the case that nobody prunes. Tells who waits: a PUBLISH that is refused (ACL) must
 -- not undo the transition, waiters read again every 2 s. list_ended(): list all that were filed.
-local listed, counted = {}, {}
+local filed = {}
 local function file_ended(id, queue, status, keep, is_first)
-  local registry_key = prefix .. (status == "stopped" and "failed" or status) .. ":" .. queue
-  listed[registry_key] = listed[registry_key] or {}
-  table.insert(listed[registry_key], keep < 0 and "+inf" or whole(now + keep))
-  table.insert(listed[registry_key], id)
-  counted[status .. " " .. queue] = (counted[status .. " " .. queue] or 0) + 1
+  filed[queue] = filed[queue] or {}
+  local listed = filed[queue][status] or {}
+  filed[queue][status] = listed
+  listed[#listed + 1] = keep < 0 and "+inf" or later(keep)
+  listed[#listed + 1] = id
   if keep >= 0 then
-    redis.call("PEXPIRE", prefix .. "job:" .. id, whole(keep + day_ms))
+    redis.call("PEXPIREAT", prefix .. "job:" .. id, later(keep + day_ms))
   end
   if keep >= 0 and not is_first then
-    redis.call("PEXPIRE", prefix .. "history:" .. id, whole(keep + day_ms))
+    redis.call("PEXPIREAT", prefix .. "history:" .. id, later(keep + day_ms))
   end
   redis.pcall("PUBLISH", prefix .. "done:" .. id, status)
 end
 local function list_ended()
-  for registry_key, pairs_of in pairs(listed) do
-    redis.call("ZADD", registry_key, unpack(pairs_of))
-  end
-  for name, count in pairs(counted) do
-    redis.call("HINCRBY", prefix .. "meta:" .. string.match(name, " (.*)"), string.match(name, "^%S+"), count)
+  for queue, by_status in pairs(filed) do
+    for status, listed in pairs(by_status) do
+      redis.call("ZADD", prefix .. (status == "stopped" and "failed" or status) .. ":" .. queue, unpack(listed))
+      redis.call("HINCRBY", prefix .. "meta:" .. queue, status, whole(#listed / 2))
+    end
   end
 end

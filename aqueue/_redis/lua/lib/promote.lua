@@ -10,7 +10,7 @@ local function promote(queue)
     local h = facts(job_key, "status", "priority", "ttl", "attempts", "lost", "releases", "misses")
     redis.call("ZREM", scheduled_key, id)
     if h[1] == "scheduled" then
-      redis.call("HSET", job_key, "status", "queued", "enqueued_at", whole(now))
+        redis.call("HSET", job_key, "status", "queued", "enqueued_at", later(0))
       redis.call("ZADD", prefix .. "queue:" .. queue, next_place(queue, h[2]), id)
       if h[3] and not (h[4] or h[5] or h[6] or h[7]) then
         redis.call("ZADD", prefix .. "expiring:" .. queue, whole(due[i + 1] + h[3]), id)

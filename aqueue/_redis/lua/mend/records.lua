@@ -17,6 +17,7 @@ local changing       = ARGV[6] -- str   such that change, and have a default
 -- include: aside
 -- include: record
 -- include: filed
+-- include: fence
 -- include: kept
 -- include: ended
 
@@ -54,6 +55,7 @@ local function fail(id, h, reason)
   redis.call("ZREM", prefix .. "expiring:" .. h.queue, id)
   redis.call("HSET", job_key, "status", "failed", "queue", h.queue, "ended_at", whole(now))
   redis.call("HSET", job_key, "error_type", "PayloadError", "error_message", reason, "exc_info", "PayloadError: " .. reason)
+  redis.call("HSET", job_key, "fence", whole(fence_of(unpack(redis.call("HMGET", job_key, "token", "settled", "fence")))))
   redis.call("HDEL", job_key, "token", "place", "request", "settled")
   redis.call("PERSIST", job_key)
   redis.call("UNLINK", prefix .. "result:" .. id)
