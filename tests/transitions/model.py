@@ -212,7 +212,7 @@ class Model(World):
         if not is_replay and limit:
             claimed = " ".join(id for id, _ in taken)
             self.workers[worker] = record | {"claim": nonce, "claimed": claimed, "lease": str(LEASE)}
-            self.until[f"worker:{worker}"] = self.now + 4 * LEASE
+            self.until[f"worker:{worker}"] = self.now + 4 * LEASE + 60 * MINUTE
         return taken, None if next_due == FOREVER else max(0, next_due - self.now), more
 
     def _take(self, queue: str, worker: str, name: str, nonce: str, slots: int) -> list[tuple[str, str]]:
@@ -326,7 +326,8 @@ class Model(World):
         asked = {id: self.jobs[id]["request"] for id in held if "request" in self.jobs[id]}
         beat = {"heartbeat": SOME_TIME, "lease": str(LEASE), "host": "here"}
         self.workers[worker] = self.workers.get(worker, {}) | beat
-        self.beating[worker] = self.until[f"worker:{worker}"] = self.now + 4 * LEASE
+        self.beating[worker] = self.now + 4 * LEASE
+        self.until[f"worker:{worker}"] = self.beating[worker] + 60 * MINUTE
         return [lease.job_id for lease in leases if not self.holds(lease)], asked
 
     def leave(self, worker: str) -> None:
