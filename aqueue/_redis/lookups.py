@@ -10,6 +10,7 @@ from aqueue._core.record import JobRecord
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup
 from aqueue._redis.scripts import Argument
+from aqueue.errors import PayloadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,15 @@ class PastExecution:
 
 
 def history(keys: Keys, job_id: str) -> Lookup[list[PastExecution]]:
-    """Earlier executions of a job, newest first, at most 9."""
-    return Lookup(
-        [("LRANGE", keys.history(job_id), 0, -1)], lambda replies: [_past(entry) for entry in replies[0]]
-    )
+    """Earlier executions of a job, newest first, at most 9; PayloadError where others have written them."""
+
+    def decode(replies: list[Any]) -> list[PastExecution]:
+        try:
+            return [_past(entry) for entry in replies[0]]
+        except ValueError as error:
+            raise PayloadError(f"the history of job {job_id!r} is damaged") from error
+
+    return Lookup([("LRANGE", keys.history(job_id), 0, -1)], decode)
 
 
 def _past(entry: bytes) -> PastExecution:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,12 @@ from typing import Any
 import pytest
 
 from aqueue import BadSignature, Job, Queue, Retry, Worker
+from aqueue._core import seal as seal_module
 from aqueue._core.names import new_nonce
 from aqueue._core.options import check_options
 from aqueue._core.record import CHANGING, JobRecord
 from aqueue._core.seal import MARK, Seal
-from aqueue._core.signing import check_keys
+from aqueue._core.signing import Keyring, check_keys
 from aqueue.draft import Pattern, new_job
 from aqueue.failed import get_failed_queue
 from tests.security import jobs
@@ -84,6 +88,43 @@ def test_every_bit_of_every_fixed_field_counts() -> None:
             flipped[bit // 8] ^= 1 << bit % 8
             with pytest.raises(BadSignature, match="does not fit"):
                 seal(KEY).verified(JobRecord("a", {**found.fields, name: bytes(flipped)}))
+
+
+@pytest.mark.parametrize("scope", [("result", "a", "nonce"), ("meta", "a")], ids=str)
+def test_every_bit_of_a_result_and_of_a_meta_counts(scope: tuple[str, ...]) -> None:
+    wrapped = seal(KEY).wrap(b"value", *scope)
+    assert seal(KEY).unwrap(wrapped, "it", *scope) == b"value"
+
+    for bit in range(len(wrapped) * 8):
+        flipped = bytearray(wrapped)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BadSignature, match=r"does not fit|is not signed"):
+            seal(KEY).unwrap(bytes(flipped), "it", *scope)
+    for cut in range(len(wrapped)):
+        with pytest.raises(BadSignature):
+            seal(KEY).unwrap(wrapped[:cut], "it", *scope)
+
+
+def test_results_and_metas_are_read_while_their_key_is_known() -> None:
+    old = seal(KEY).wrap(b"value", "result", "a", "nonce")
+
+    assert seal(OTHER, KEY).unwrap(old, "it", "result", "a", "nonce") == b"value"
+    with pytest.raises(BadSignature, match="unknown here"):
+        seal(OTHER).unwrap(old, "it", "result", "a", "nonce")
+
+
+def test_signatures_are_compared_in_constant_time() -> None:
+    """S28: by the function that is made for it, and by nothing else."""
+    fits = ast.parse(textwrap.dedent(inspect.getsource(Keyring.fits)))
+    called = [ast.unparse(node.func) for node in ast.walk(fits) if isinstance(node, ast.Call)]
+    assert "hmac.compare_digest" in called
+    assert not [node for node in ast.walk(fits) if isinstance(node, ast.Compare)]
+    compared = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(inspect.getsource(seal_module)))
+        if isinstance(node, ast.Compare) and not isinstance(node.ops[0], ast.Is | ast.IsNot | ast.NotIn)
+    ]
+    assert compared == []
 
 
 @pytest.mark.parametrize("field", [b"ttl", b"result_ttl", b"failure_ttl", b"priority", b"max_lost", b"new"])
