@@ -117,7 +117,7 @@ WORKING: dict[str, Install] = {
     "recovery sent": _sent("recover"),
     "recovery answered": _answered("recover"),
 }
-#: After SIGTERM, with jobs that do not end within the grace.
+#: After SIGTERM and not before it, with jobs that do not end within the grace.
 LEAVING: dict[str, Install] = {
     "signaled": _around(Run, "signaled", after=False),
     "asked to stop": _around(Run, "ask_to_stop", after=True),
@@ -138,13 +138,20 @@ def main() -> None:
     name, _, nth = sys.argv.pop(1).partition(":")
     left = int(nth or 1)
 
+    is_armed = name in WORKING
+
+    def arm() -> None:
+        nonlocal is_armed
+        is_armed = True
+
     def hit() -> None:
         nonlocal left
-        left -= 1
+        left -= is_armed
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
     {**WORKING, **LEAVING}[name](hit)
+    _around(Run, "signaled", after=False)(arm)
     aqueue()
 
 

@@ -59,7 +59,7 @@ async def _come_back(stage: Stage, door: str) -> None:
     parts=10,
 )
 async def frozen_for_a_moment(stage: Stage) -> None:
-    lease = 2
+    lease = 4
     frozen = await stage.fleet.spawn(lease=lease).serving()
     door = str(stage.folder / "door")
     for _ in range(6):
@@ -68,9 +68,9 @@ async def frozen_for_a_moment(stage: Stage) -> None:
     await stage.fleet.spawn(lease=lease).serving()
     for _ in range(stage.number("freezes")):
         frozen.freeze()
-        await asyncio.sleep(lease * stage.dice.uniform(0.3, 0.7))
+        await asyncio.sleep(lease * stage.dice.uniform(0.3, 0.6))  # the last beat may be a quarter old
         frozen.thaw()
-        await asyncio.sleep(stage.dice.uniform(0.3, 0.8))
+        await asyncio.sleep(stage.dice.uniform(0.5, 1))
     for worker in stage.fleet.workers:
         jobs.open_door(door, worker.pid)
     await stage.all_ended()

@@ -89,7 +89,10 @@ async def jobs_exceed_the_grace(stage: Stage) -> None:
 
 
 async def _exceed(stage: Stage, door: str) -> None:
-    workers = [stage.fleet.spawn(lease=2, grace=0.3) for _ in range(stage.number("workers"))]
+    workers = [
+        stage.fleet.spawn(lease=2, grace=0.3, options=["--max-children", "8"])
+        for _ in range(stage.number("workers"))
+    ]
     for worker in workers:
         await worker.serving()
     before = stage.ledger.starts().total()
@@ -103,7 +106,7 @@ async def _exceed(stage: Stage, door: str) -> None:
     for worker in workers:
         assert await worker.ended(timeout=30) == 0, worker.output
         stage.seen.add("terminations")
-    last = await stage.fleet.spawn(lease=2, concurrency=40).serving()
+    last = await stage.fleet.spawn(lease=2, concurrency=40, options=["--max-children", "8"]).serving()
     await _let_all_go(stage, door)
     last.terminate()
     assert await last.ended(timeout=30) == 0, last.output
