@@ -92,7 +92,8 @@ class Ground:
         """Plant damage, find it without a change, mend it, find nothing any more, and let a worker go on."""
         await self.plant(plant)
         before = self.stage.digest()
-        assert set(await self.examine()) == plant.kinds
+        seen = set(await self.examine())
+        assert seen == plant.kinds, f"{plant}: found {seen}"
         assert self.stage.digest() == before
         assert plant.kinds <= set(await self.examine(repair=True))
         assert await self.examine(repair=True) == {}
@@ -119,7 +120,8 @@ class Ground:
             case "beating":
                 await stage.extend()
             case "created":
-                await Job.create(tasks.add, (1, 2), id=job_id, connection=self.url).save()
+                name = self.space.keys.namespace
+                await Job.create(tasks.add, (1, 2), id=job_id, connection=self.url, namespace=name).save()
             case "queued":
                 await self.queue.enqueue(tasks.add, 1, 2, job_id=job_id, **options)
             case "scheduled":

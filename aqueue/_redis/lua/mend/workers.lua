@@ -25,7 +25,7 @@ local function examine(id)
   local life = 4 * (h[2] and is_number(h[2]) and tonumber(h[2]) or lease_ms)
   local is_alive = h[1] and is_number(h[1]) and h[1] + life > now
   if redis.call("PTTL", key) == -1 and found("worker_ttl", id) then
-    redis.call("PEXPIRE", key, whole(life))
+    redis.call("PEXPIRE", key, whole(life + 3600000))
   end
   if is_alive and not score and fits("workers") and found("worker_unlisted", id) then
     redis.call("ZADD", workers_key, whole(now + life), id)
