@@ -90,7 +90,7 @@ async def examine(
     repair: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Examination:
-    """Look at all data of the namespace; with `repair`, mend what is found. About 5 round trips per 100 jobs.
+    """Look at all data of the namespace; with `repair`, mend what is found. About 8 round trips per 100 jobs.
 
     It may be ended and begun anew at any time: each step is complete, and changes nothing when repeated.
 

@@ -18,8 +18,8 @@ from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.scripts import Argument, Script, load
 
 #: Keys, ids or names per call of a script; queues have more keys each.
-BATCH = 100
-QUEUES = 50
+BATCH = 50
+QUEUES = 20
 #: Keys per step of SCAN, members per step of ZSCAN.
 PAGE = 500
 #: Every zset of ids that a queue has.
@@ -75,7 +75,7 @@ def mend(
 
     Args:
         part: "keys", "queues", "workers", "entries" (of `registry` and `queue`), "records" or "jobs".
-        names: At most 100 keys without the prefix, names or ids.
+        names: At most 50 keys without the prefix, names or ids.
     """
     script = (_MENDING if repair else _LOOKING)[part]
     given = _VALUES | {

@@ -23,7 +23,7 @@ LONG = {
     "claim": 155,
     "settle": 150,
     "recover": 120,
-    "mend/jobs": 120,
+    "mend/jobs": 130,
     "mend/keys": 90,
     "mend/records": 100,
 }

@@ -8,7 +8,7 @@ local prefix   = ARGV[1] -- str   of all keys
 local repair   = ARGV[2] -- str   "1": mend what is found
 local registry = ARGV[3] -- str   queue, scheduled, ... or expiring
 local queue    = ARGV[4] -- str   the queue's name
--- ARGV[5...] ids, at most 100
+-- ARGV[5...] ids, at most 50
 
 -- include: clock
 -- include: found

@@ -11,7 +11,7 @@ local result_ttl_ms  = tonumber(ARGV[4]) -- int   of finished ones
 local day_ms         = tonumber(ARGV[5]) -- int   life of saved, canceled and expired ones; slack of the keys' own TTL
 local lease_ms       = tonumber(ARGV[6]) -- int   where the holder does not tell
 local numbers        = ARGV[7] -- str   fields that are whole numbers
--- ARGV[8...] ids, at most 100
+-- ARGV[8...] ids, at most 50
 
 -- include: clock
 -- include: facts
@@ -27,9 +27,13 @@ for name in string.gmatch(numbers, "%S+") do
 end
 
 -- score_in(registry, h, id): where it lies there, if it does
+local readable = {}
 local function score_in(registry, h, id)
   local name = registry .. ":" .. h.queue
-  return fits(name) and tonumber(redis.call("ZSCORE", prefix .. name, id) or "") or nil
+  if readable[name] == nil then
+    readable[name] = fits(name)
+  end
+  return readable[name] and tonumber(redis.call("ZSCORE", prefix .. name, id) or "") or nil
 end
 
 -- belongs(h): the score that it would have; of a queued one, its place is given when it is filed
@@ -54,13 +58,19 @@ local function file(id, h, score)
   end
 end
 
--- count(id, h, score): no later job gets its place, nor one that its queue has given already
+-- count(h, score): no later job may get its place
+local highest = {}
 local function count(h, score)
-  local at = offset(h, score)
-  local counter = at < 0 and "front" or "seq"
+  local at = math.abs(offset(h, score))
+  local counter = offset(h, score) < 0 and "front" or "seq"
+  local subject = h.queue .. " " .. counter
+  if at <= (highest[subject] or -1) then
+    return
+  end
   local given = facts(prefix .. "meta:" .. h.queue, counter)[1]
-  if math.abs(at) > (given and is_number(given, 14) and tonumber(given) or 0) and found("counter_behind", h.queue .. " " .. counter, h.queue) then
-    redis.call("HSET", prefix .. "meta:" .. h.queue, counter, whole(math.abs(at)))
+  highest[subject] = given and is_number(given, 14) and tonumber(given) or 0
+  if at > highest[subject] and found("counter_behind", subject, h.queue) then
+    redis.call("HSET", prefix .. "meta:" .. h.queue, counter, whole(at))
   end
 end
 

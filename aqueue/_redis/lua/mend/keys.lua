@@ -9,7 +9,7 @@ local prefix        = ARGV[1] -- str   of all keys
 local repair        = ARGV[2] -- str   "1": mend what is found
 local result_ttl_ms = ARGV[3] -- int   default life of finished jobs
 local day_ms        = tonumber(ARGV[4]) -- int   a clock further ahead than this is wrong
--- ARGV[5...] names of keys, without the prefix, at most 100
+-- ARGV[5...] names of keys, without the prefix, at most 50
 
 -- include: clock
 -- include: aside

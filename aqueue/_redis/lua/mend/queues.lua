@@ -5,7 +5,7 @@
 local queues_key = KEYS[1] -- set   queue names
 local prefix     = ARGV[1] -- str   of all keys
 local repair     = ARGV[2] -- str   "1": mend what is found
--- ARGV[3...] queue names, at most 50
+-- ARGV[3...] queue names, at most 20
 
 -- include: facts
 -- include: found

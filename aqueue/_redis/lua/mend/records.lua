@@ -11,7 +11,7 @@ local failure_ttl_ms = tonumber(ARGV[3]) -- int   default life of failed jobs
 local day_ms         = tonumber(ARGV[4]) -- int   slack of the keys' own TTL
 local fixed          = ARGV[5] -- str   fields that are whole numbers, fixed at enqueue
 local changing       = ARGV[6] -- str   such that change, and have a default
--- ARGV[7...] ids, at most 100
+-- ARGV[7...] ids, at most 50
 
 -- include: clock
 -- include: aside

@@ -6,7 +6,7 @@ local workers_key = KEYS[1] -- zset  worker uuids -> end of their records, unix 
 local prefix      = ARGV[1] -- str   of all keys
 local repair      = ARGV[2] -- str   "1": mend what is found
 local lease_ms    = tonumber(ARGV[3]) -- int   where a record does not tell
--- ARGV[4...] uuids, at most 100
+-- ARGV[4...] uuids, at most 50
 
 -- include: clock
 -- include: found
