@@ -32,9 +32,10 @@ def claimed_leases(jobs: Sequence[Any], now: bytes, worker_name: str) -> list[Le
     if worker_name:
         changes[b"worker_name"] = worker_name.encode()
     found: list[Lease] = []
-    for at in range(0, len(jobs), 3):
-        raw_id, token, pairs = jobs[at : at + 3]
-        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    parts = iter(jobs)
+    for raw_id, token, pairs in zip(parts, parts, parts, strict=True):
+        halves = iter(pairs)
+        fields = dict(zip(halves, halves, strict=True))
         if fields.get(b"status") != b"started":  # else it is a replay
             fields |= changes
             fields[b"token"] = token
