@@ -39,7 +39,7 @@ def test_created_jobs_have_ids_of_their_own() -> None:
     ids = [Job.create(jobs.nothing).id for _ in range(1_000)]
 
     assert len(set(ids)) == 1_000
-    assert all(len(job_id) == 32 for job_id in ids)
+    assert all(len(job_id) == 28 for job_id in ids)
 
 
 async def test_a_saved_job_is_in_no_registry(queue: Queue) -> None:

@@ -43,7 +43,7 @@ def plain(text: str) -> str:
         (r"(Valkey|Redis|namespace|aqueue) [\w.]+(?=,|\n)", r"\1 NAME"),
         (r'File ".*", line \d+', 'File "PLACE"'),
         (r"(ahead of|behind)", "beside"),
-        (r"[0-9a-f]{32}", "ID"),
+        (r"[0-9a-f]{28,32}", "ID"),
         (r" +", " "),
     ):
         text = re.sub(pattern, word, text)
