@@ -77,8 +77,13 @@ _BY_WORD = {
     "NOSCRIPT": Verdict.LOAD,
 }
 
-#: A command that is forbidden inside a script has no code: Valkey's words, and those of Redis 7.0.
-_FORBIDDEN = ("ACL failure in script", "The user executing the script can't run")
+#: A command that is forbidden inside a script has no code: Valkey's words, and those of Redis 7.0. Neither
+#: has a call that is too long for who is not logged in.
+_FORBIDDEN = (
+    "ACL failure in script",
+    "The user executing the script can't run",
+    "Protocol error: unauthenticated",
+)
 
 #: The user and the command that it may not call, in and outside of scripts.
 _NO_PERMISSION = re.compile(r"User (\S+) has no permissions to run the '([\w|]+)' command")

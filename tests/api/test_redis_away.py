@@ -22,7 +22,7 @@ from aqueue import (
 )
 from tests.api import jobs
 from tests.api.admin import admin, clients_of
-from tests.servers import Server, free_port
+from tests.servers import Server, free_port, redis_binary
 from tests.support import wait_until
 
 
@@ -284,6 +284,21 @@ async def test_a_full_house_of_clients_is_waited_for(queue: Queue, own_server: S
         await enqueue
 
     assert await queue.get_job_ids() == ["first", "mine"]
+
+
+@pytest.mark.parametrize("binary", [None, redis_binary()], ids=["Valkey", "Redis"])
+async def test_a_password_that_is_asked_for_now_is_a_refusal(binary: str | None) -> None:
+    """A Redis that does not know CLIENT SETINFO lets strangers in, and finds our calls too long for one."""
+    with Server(binary=binary, aof=False) as server, admin(server) as client:
+        queue = Queue(connection=server.url)
+        await queue.enqueue(jobs.nothing)
+        await queue.aclose()
+        client.config_set("requirepass", "secret")
+
+        with pytest.raises(QueueUnavailable, match="job 'mine' was not enqueued") as caught:
+            await queue.enqueue(jobs.nothing, job_id="mine")
+        assert caught.value.refused
+        await queue.aclose()
 
 
 async def test_a_foreign_key_in_our_way_is_named_and_nothing_is_changed(
