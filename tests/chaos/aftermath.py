@@ -66,9 +66,11 @@ def check_scripts(server: Server, seen: Seen) -> None:
 
 
 def memory(server: Server) -> int:
-    """Bytes that the server's data takes."""
+    """Bytes that the server's data takes, without its statistics: 30 kB for each command that it ever saw."""
     client: Any
     with server.client() as client:
+        client.config_resetstat()
+        client.slowlog_reset()
         client.execute_command("MEMORY", "PURGE")
         return int(client.info("memory")["used_memory_dataset"])
 

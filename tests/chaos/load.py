@@ -77,12 +77,13 @@ async def load(
 
 
 async def _produce(stage: Stage, nap: Callable[[], Awaitable[None]], is_over: asyncio.Event) -> None:
-    made, done, looked = len(stage.acked), 0, len(stage.ledger.entries())
+    made, looked = len(stage.acked), len(stage.ledger.entries())
+    done: set[str] = set()  # a job that is retried ends twice
     while not is_over.is_set():
         entries = stage.ledger.entries()
-        done += sum(entry.event == "end" for entry in entries[looked:])
+        done.update(entry.job_id for entry in entries[looked:] if entry.event == "end")
         looked = len(entries)
-        room = min(BATCH, BACKLOG - (len(stage.acked) - made - done))
+        room = min(BATCH, BACKLOG - (len(stage.acked) - made - len(done)))
         if room > 0:
             await asyncio.gather(*(nap() for _ in range(stage.dice.randint(1, room))))
         await asyncio.sleep(stage.dice.uniform(0, 0.03))
