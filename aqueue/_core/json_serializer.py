@@ -26,11 +26,14 @@ from aqueue.errors import SettingsError
 
 #: Lists and dictionaries within each other, tags included.
 MAX_DEPTH = 100
+#: Values and keys in all: a few bytes of text take a hundred times as much memory.
+MAX_VALUES = 500_000
 #: Digits of an integer; Python itself refuses more by default, as reading them takes quadratic time.
 MAX_DIGITS = 4_300
 
 #: All that opens or closes no level: strings, and what stands between brackets.
 _LEVEL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^][{}"]+', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 #: An integer of more bits has more than MAX_DIGITS digits.
 _MAX_BITS = 14_285
@@ -81,10 +84,12 @@ class JsonSerializer:
 
         Raises:
             TypeError: A value that it does not know.
-            ValueError: A number that is not finite or has too many digits, or too many levels.
+            ValueError: A number that is not finite or has too many digits; too many levels or values.
         """
         plain = self._plain(value, MAX_DEPTH)
-        return json.dumps(plain, separators=(",", ":"), allow_nan=False, check_circular=False).encode()
+        text = json.dumps(plain, separators=(",", ":"), allow_nan=False, check_circular=False)
+        _check_count(text)
+        return text.encode()
 
     def loads(self, data: bytes, /) -> Any:
         """Decode; makes nothing but the types in the list.
@@ -94,6 +99,7 @@ class JsonSerializer:
             Exception: What the constructor of a dataclass raises.
         """
         text = data.decode("utf-8")
+        _check_count(text)
         if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels")
         return json.loads(
@@ -144,6 +150,16 @@ class JsonSerializer:
 def _depth(text: str) -> int:
     """The levels of a JSON text; brackets in its strings are none."""
     return max(accumulate(map(_STEPS.__getitem__, _LEVEL.sub("", text))), default=0)
+
+
+def _check_count(text: str) -> None:
+    if _marks(text) > MAX_VALUES and _marks(_STRING.sub("", text)) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+
+
+def _marks(text: str) -> int:
+    """What stands before each value but the first; in strings it may be text."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 def _checked(value: int | float) -> int | float:

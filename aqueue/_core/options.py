@@ -111,6 +111,8 @@ class RetryPolicy:
     @classmethod
     def decode(cls, text: bytes) -> RetryPolicy:
         """Read `Retry.encode`'s text; the wait lists come back as tuples."""
+        if len(text) > DEFAULT_MAX_JOB_BYTES:
+            raise ValueError("a retry policy that is longer than any of ours")
         known: dict[str, Any] = json.loads(text)
         policy = {
             name: value for name, value in known.items() if name in cls.__slots__

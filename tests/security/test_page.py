@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aqueue import Job, JsonSerializer, Queue, Worker
-from aqueue._core.json_serializer import MAX_DEPTH, MAX_DIGITS
+from aqueue._core.json_serializer import MAX_DEPTH, MAX_DIGITS, MAX_VALUES
 from aqueue._core.signing import SHORTEST
 from tests.security.conftest import KEY
 
@@ -46,4 +46,5 @@ def test_the_forms_of_the_table_are_read() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"{MAX_DIGITS:,} digits, more than {MAX_DEPTH} levels" in " ".join(PAGE.split())
+    assert f"more than {MAX_VALUES:,} values" in " ".join(PAGE.split())
     assert f"at least {SHORTEST} bytes" in PAGE
