@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
+from aqueue._core.clock import LONGEST_MS
 from aqueue._core.names import is_job_id
 from aqueue._core.options import (
     DAY_MS,
@@ -91,7 +92,9 @@ class JobRecord:
             raise ValueError("its id is none")
         if self.fields.keys() & _NEEDED:
             self.retry.delay_ms(self.attempts + 1)
-            _ = self.timeout, self.result_ttl, self.misses, self.retry.max > self.attempts
+            _ = self.misses, self.retry.max > self.attempts
+            if max(self.timeout, self.result_ttl) > LONGEST_MS:
+                raise ValueError("a duration of more than 1,000 years")
             if self.executor is not None and self.executor not in EXECUTORS:
                 raise ValueError(f"unknown executor {self.executor[:40]!r}")
 

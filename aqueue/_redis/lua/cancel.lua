@@ -35,7 +35,7 @@ typed(queue, "queue", "scheduled", "deferred", "expiring", "failed", "canceled")
 redis.call("SCARD", prefix .. "queues")
 if status == "started" and mode ~= "quarantine" then
   redis.call("HSET", job_key, "request", mode)
-  redis.pcall("PUBLISH", prefix .. "commands:" .. string.match(h[3], "^[^:]*"), mode .. " " .. job_id)
+  redis.pcall("PUBLISH", prefix .. "commands:" .. string.match(h[3] or "", "^[^:]*"), mode .. " " .. job_id)
   return answer({ "ok", status })
 end
 local WAITS_IN = { created = "", queued = "queue", scheduled = "scheduled", deferred = "deferred" }

@@ -48,7 +48,7 @@ local function pull_back(queue)
   for i = 1, #ahead, 2 do
     local token = facts(prefix .. "job:" .. ahead[i], "token")[1] or ""
     local holder = prefix .. "worker:" .. (string.match(token, "^[^:]*") or "")
-    local length = tonumber(facts(holder, "lease")[1] or lease_ms)
+    local length = integer(facts(holder, "lease")[1]) or lease_ms
     if tonumber(ahead[i + 1]) > now + length * 2 then
       redis.call("ZADD", started_key, whole(now + length), ahead[i])
     end
@@ -60,20 +60,20 @@ local reply = { "ok" }
 -- lose(queue, id, h, share): what becomes of one job that lost its worker
 local function lose(queue, id, h, share)
   local job_key = prefix .. "job:" .. id
-  local lost = redis.call("HINCRBY", job_key, "lost", 1)
+  local lost = (integer(h[9]) or 0) + 1
   local worker = h[7] or string.match(h[8] or "", "^[^:]*") or ""
   local status
   redis.call("HDEL", job_key, "token", "request")
-  redis.call("HSET", job_key, "fence", whole(fence_of(h[8])))
+  redis.call("HSET", job_key, "lost", whole(lost), "fence", whole(fence_of(h[8])))
   if h[4] then
     status = h[4] == "stop" and "stopped" or "canceled"
-  elseif lost > (tonumber(h[2]) or max_lost) then
+  elseif lost > (integer(h[2]) or max_lost) then
     status = "failed"
     local message = "its worker disappeared " .. whole(lost) .. " times while it ran, last " .. worker
     redis.call("HSET", job_key, "exc_info", "AbandonedJobError: " .. message, "error_type", "AbandonedJobError", "error_message", message)
   elseif lost == 1 then
     redis.call("HSET", job_key, "status", "queued")
-    redis.call("ZADD", prefix .. "queue:" .. queue, h[3] or next_place(queue, h[6]), id)
+    redis.call("ZADD", prefix .. "queue:" .. queue, integer(h[3]) and h[3] or next_place(queue, h[6]), id)
     status = "queued"
   else
     redis.call("HSET", job_key, "status", "scheduled")
@@ -97,7 +97,7 @@ for q = 7, #ARGV do
   pull_back(queue)
   local expired = redis.call("ZRANGEBYSCORE", started_key, "-inf", "(" .. whole(now), "LIMIT", 0, limit)
   for place, id in ipairs(expired) do
-    local h = facts(prefix .. "job:" .. id, "status", "max_lost", "place", "request", "failure_ttl", "priority", "worker_name", "token")
+    local h = facts(prefix .. "job:" .. id, "status", "max_lost", "place", "request", "failure_ttl", "priority", "worker_name", "token", "lost")
     redis.call("ZREM", started_key, id)
     if h[1] == "started" then
       lose(queue, id, h, place / #expired)

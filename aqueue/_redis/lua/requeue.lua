@@ -18,6 +18,7 @@ local at_front   = ARGV[2] -- str    "1" or ""
 -- include: fence
 -- include: wake
 -- include: history
+-- include: integer
 -- include: registry
 
 local known = answered()
@@ -42,9 +43,8 @@ end
 
 local function requeue(id, h)
   local queue, job_key = h[2], prefix .. "job:" .. id
-  local worker = h[7] or string.match(h[8] or "", "^[^:]*") or ""
   local value = h[11] or redis.call("GET", prefix .. "result:" .. id) or ""
-  remember(id, h[1], h[5], h[6], worker, h[9], h[10], value)
+  remember(id, h[1], h[5], h[6], h[7] or string.match(h[8] or "", "^[^:]*"), h[9], h[10], value)
   redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. queue, id)
   redis.call("UNLINK", prefix .. "result:" .. id)
   redis.call("HDEL", job_key, "started_at", "ended_at", "worker_name", "token", "settled", "request", "place")
@@ -55,8 +55,8 @@ local function requeue(id, h)
   redis.call("PERSIST", job_key)
   redis.call("PERSIST", prefix .. "history:" .. id)
   redis.call("ZADD", prefix .. "queue:" .. queue, place, id)
-  if h[4] then
-    redis.call("ZADD", prefix .. "expiring:" .. queue, whole(now + h[4]), id)
+  if integer(h[4]) then
+    redis.call("ZADD", prefix .. "expiring:" .. queue, whole(now + integer(h[4])), id)
   end
   redis.call("SADD", queues_key, queue)
   wake(queue)

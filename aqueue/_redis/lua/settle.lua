@@ -24,7 +24,7 @@ local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack o
 -- include: facts
 
 local FINISHED = { "status", "token", "queue", "request", "incarnation", "attempts" }
-local OTHERS = { "status", "token", "queue", "request", "incarnation", "attempts", "failure_ttl", "priority", "started_at", "worker_name" }
+local OTHERS = { "status", "token", "queue", "request", "incarnation", "attempts", "failure_ttl", "priority", "started_at", "worker_name", "misses", "releases" }
 local ENDED_AS = { fail = "failed", stop = "stopped", cancel = "canceled" }
 local LOSING = { retry = true, release = true } -- a cancel or stop that was asked for wins over these
 local HAS_ERROR = { fail = true, retry = true }
@@ -37,6 +37,8 @@ while i <= #ARGV do
   jobs[#jobs + 1] = h
   if h[2] ~= token then
     settled[#jobs] = facts(prefix .. "job:" .. id, "settled")[1]
+  elseif h[1] == "started" and not h[3] then
+    h[2] = false -- its registry knows the queue that its record has lost: recover takes it back from there
   elseif h[1] == "started" then
     typed(h[3], "queue", "started", "scheduled", "finished", "failed", "canceled")
     if kind == "retry" then
@@ -90,10 +92,14 @@ local function again(i, id, h)
   local kind, delay = ARGV[i + 2], tonumber(ARGV[i + 3])
   local queue, job_key = h[3], prefix .. "job:" .. id
   if HAS_ERROR[kind] then
-    redis.call("HINCRBY", job_key, "attempts", 1)
+    redis.call("HSET", job_key, "attempts", whole((integer(h[6]) or 0) + 1))
     remember(id, "retried", h[9], later(0), h[10] or string.match(h[2], "^[^:]*"), ARGV[i + 5], ARGV[i + 6], ARGV[i + 4])
   else
-    redis.call("HINCRBY", job_key, ARGV[i + 4] == "unknown" and "misses" or "releases", 1)
+    local counter, count = "releases", h[12]
+    if ARGV[i + 4] == "unknown" then
+      counter, count = "misses", h[11]
+    end
+    redis.call("HSET", job_key, counter, whole((integer(count) or 0) + 1))
   end
   redis.call("HDEL", job_key, "token", "started_at", "worker_name")
   if delay > 0 then

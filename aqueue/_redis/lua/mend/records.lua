@@ -18,10 +18,11 @@ local changing       = ARGV[6] -- str   such that change, and have a default
 -- include: record
 -- include: filed
 -- include: fence
+-- include: fence
 -- include: kept
 -- include: ended
 
-local NAMES, NUMBERS, IS_FIXED = { "status", "queue", "function", "gone" }, {}, {}
+local NAMES, NUMBERS, IS_FIXED = { "status", "queue", "function", "gone", "token", "settled" }, {}, {}
 for name in string.gmatch(fixed .. " " .. changing, "%S+") do
   NUMBERS[#NUMBERS + 1], NAMES[#NAMES + 1] = name, name
 end
@@ -54,6 +55,7 @@ local function fail(id, h, reason)
   end
   redis.call("ZREM", prefix .. "expiring:" .. h.queue, id)
   redis.call("HSET", job_key, "status", "failed", "queue", h.queue, "ended_at", whole(now))
+  redis.call("HSET", job_key, "fence", whole(fence_of(h.token, h.settled, h.fence)))
   redis.call("HSET", job_key, "error_type", "PayloadError", "error_message", reason, "exc_info", "PayloadError: " .. reason)
   redis.call("HSET", job_key, "fence", whole(fence_of(unpack(redis.call("HMGET", job_key, "token", "settled", "fence")))))
   redis.call("HDEL", job_key, "token", "place", "request", "settled")
