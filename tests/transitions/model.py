@@ -190,6 +190,7 @@ class Model(World):
         """The leases as (id, token), the time until the next scheduled job is due, whether more is left."""
         record = self.workers.get(worker, {})
         is_replay = record.get("claim") == nonce
+        is_new = int(record.get("claim", 0)) < int(nonce)
         taken: list[tuple[str, str]] = []
         if is_replay:
             words = record["claimed"].split()
@@ -201,7 +202,7 @@ class Model(World):
             self._promote(queue)
             if queue in self.paused:
                 continue
-            if not is_replay and not more:
+            if is_new and not more:
                 taken += self._take(queue, worker, name, nonce, limit - len(taken))
             if self.listed("queue", queue):
                 more = True
@@ -209,7 +210,7 @@ class Model(World):
             else:
                 self.awake.discard(queue)
             next_due = min([next_due, *(self._due(id) for id in self.listed("scheduled", queue))])
-        if not is_replay and limit:
+        if is_new and limit:
             claimed = " ".join(id for id, _ in taken)
             self.workers[worker] = record | {"claim": nonce, "claimed": claimed, "lease": str(LEASE)}
             self.until[f"worker:{worker}"] = self.now + 4 * LEASE + 60 * MINUTE

@@ -50,6 +50,17 @@ async def test_a_claim_is_remembered_through_an_outage_of_an_hour(stage: Stage) 
     assert stage.ttl(stage.keys.worker("worker1")) >= 3_600_000
 
 
+async def test_a_claim_that_arrives_after_a_later_one_takes_nothing(stage: Stage) -> None:
+    """The network kept it back; its worker has repeated it long ago, and would run nothing that it brings."""
+    await stage.claim(nonce="9")
+    await stage.claim(nonce="10")
+    await stage.add("a")
+
+    assert await stage.claim(nonce="9") == []
+    assert stage.where("a") == ["queue"]
+    assert [lease.job_id for lease in await stage.claim(nonce="11")] == ["a"]
+
+
 async def test_a_claim_takes_no_more_than_asked_for(stage: Stage) -> None:
     await stage.enqueue(*(new_job(f"j{n}") for n in range(5)))
 

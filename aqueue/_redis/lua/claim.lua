@@ -3,7 +3,8 @@
 --
 -- Takes jobs from the queues in the order given, promoting due ones first. The jobs and their leases change hands
 -- in one step, for any number of queues. The same nonce gets the same jobs again while they are still
--- this worker's: the reply to the first call may have been lost.
+-- this worker's: the reply to the first call may have been lost. Claims are numbered: one that the network
+-- kept back until a later one was answered takes nothing, for nobody would run it.
 --
 -- Replies  {next_ms, more, now, id, token, {field, value...}...}  next_ms: until the earliest scheduled job is due, -1
 --          for none; more: "1" while claimable jobs are left; the fields are those of before the claim, or on a
@@ -11,7 +12,7 @@
 local worker_key     = KEYS[1] -- hash  the worker's record
 local prefix         = ARGV[1] -- str   of all keys
 local worker_id      = ARGV[2] -- str   the worker's uuid
-local nonce          = ARGV[3] -- str   of this call, never used again by this worker
+local nonce          = ARGV[3] -- str   of this call: a number, higher than that of the worker's last one
 local limit          = tonumber(ARGV[4]) -- int   free slots, at most 100
 local lease_ms       = tonumber(ARGV[5]) -- int   length of the lease
 local max_bytes      = tonumber(ARGV[6]) -- int   arguments per call, but at least one job
@@ -32,6 +33,7 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 
 local last = redis.call("HMGET", worker_key, "claim", "claimed")
 local is_replay = last[1] == nonce
+local is_new = not is_replay and (tonumber(last[1]) or 0) <= (tonumber(nonce) or math.huge)
 for q = 10, #ARGV do
   typed(ARGV[q], "queue", "started", "scheduled", "expiring", "expired")
 end
@@ -120,7 +122,7 @@ local function take(queue)
   end
 end
 
-local next_ms, more, open = -1, "", not is_replay
+local next_ms, more, open = -1, "", is_new
 for q = 10, #ARGV do
   local queue = ARGV[q]
   local paused = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
@@ -144,7 +146,7 @@ for q = 10, #ARGV do
   end
 end
 list_ended()
-if not is_replay and limit > 0 then
+if is_new and limit > 0 then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
   redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- a claim may be repeated after an outage
 end
