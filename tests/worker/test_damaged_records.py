@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from aqueue import Job, Queue, Retry
 from aqueue._redis.operations import Lookup
 from aqueue.connection import Namespace
 from tests import tasks
+from tests.support import wait_until
 from tests.worker.hands import burst
+from tests.worker.jobs import Probe, hold
 
 
 async def write(space: Namespace, job_id: str, field: str, value: str | bytes) -> None:
@@ -71,3 +74,14 @@ async def test_an_id_that_nobody_could_have_given_does_not_end_the_worker(
 
     assert await healthy.return_value() == 3
     assert db.zscore(space.keys.registry("started", "default"), bad) is not None  # its lease takes it away
+
+
+async def test_a_record_that_names_no_queue_any_more_is_given_up(
+    queue: Queue, space: Namespace, db: Any, probe: Probe, probe_name: str
+) -> None:
+    damaged = await queue.enqueue(hold, probe_name)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(burst(queue))
+        await wait_until(lambda: probe.running)
+        db.hdel(space.keys.job(damaged.id), "queue")
+        probe.open()
