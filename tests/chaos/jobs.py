@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from aqueue import get_current_job
-from tests.chaos.ledger import recorded
+from tests.chaos.ledger import recorded, runs_so_far
 from tests.support import wait_until
 
 #: What `leak` has kept.
@@ -168,3 +168,19 @@ def _is_first(mark: str) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+async def follow(plan: str) -> int:
+    """End as the plan says for this run: r raise, t time out, d die, g be released, e end well."""
+    with recorded():
+        run = runs_so_far()
+        match plan[run - 1]:
+            case "r":
+                raise ValueError("as planned")
+            case "d":
+                os._exit(9)
+            case "t" | "g":
+                await asyncio.sleep(60)
+            case _:
+                return run
+    return run

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from aqueue._redis import faults
 from aqueue._redis.operations import Operation
-from aqueue._redis.scripts import load
+from aqueue._redis.scripts import Argument, load
 from aqueue._redis.source import from_url
 from aqueue._redis.sync_client import SyncClient
 from tests.api.proxy import Action, Proxy, Rule
@@ -25,7 +25,11 @@ NEWS = {"recover", "promote", "prune"}
 def _is_news(operation: Operation[T]) -> bool:
     """Also two settlements of one job in one call, as no worker sends: only the last one is remembered."""
     if operation.script.name == "settle":
-        ids = operation.args[3::7]
+        ids: list[Argument] = []
+        at = 3
+        while at < len(operation.args):
+            ids.append(operation.args[at])
+            at += 7 if operation.args[at + 2] in ("fail", "retry") else 5
         return len(set(ids)) < len(ids)
     return operation.script.name in NEWS
 
