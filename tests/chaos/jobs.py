@@ -52,6 +52,15 @@ async def fail_until_the_last(seconds: float) -> float:
     return seconds
 
 
+async def hang_once(folder: str) -> None:
+    """Hang, the first time that it is run."""
+    job = get_current_job()
+    assert job is not None
+    with recorded():
+        if _is_first(f"{folder}/{job.id}"):
+            await asyncio.sleep(3600)
+
+
 async def die() -> None:
     """End the process at once, as an out-of-memory kill does."""
     with recorded():
