@@ -207,8 +207,8 @@ class Recovered:
     hold: bool = False
 
 
-def recover(keys: Keys, queues: Sequence[str], *, lease_ms: int, limit: int = BULK) -> Operation[Recovered]:
-    """Take jobs back whose lease has expired."""
+def recover(keys: Keys, queues: Sequence[str], *, lease_ms: int, limit: int = BATCH) -> Operation[Recovered]:
+    """Take jobs back whose lease has expired. 500 of them would keep Redis for ten milliseconds."""
     script = _SCRIPTS["recover"]
     bound = script.bind(
         *queues,

@@ -145,6 +145,21 @@ async def test_five_hundred_jobs_are_recovered_in_one_call(stage: Stage) -> None
     assert (len(stage.ids("queue")), len(stage.ids("started"))) == (500, 100)
 
 
+async def test_what_is_not_told_otherwise_recovers_a_hundred_jobs_a_call(stage: Stage) -> None:
+    for start in range(2):
+        await stage.enqueue(*(new_job(f"j{start}-{n}") for n in range(100)))
+        await stage.claim(limit=100)
+    await stage.age(60)
+    await support.beat(stage.space)
+    stage.db.delete(stage.keys.hold)
+
+    calls = [
+        await stage.space.client.run(operations.recover(stage.keys, ["default"], lease_ms=30_000))
+        for _ in range(3)
+    ]
+    assert [(len(call.jobs), call.full) for call in calls] == [(100, True), (100, True), (0, False)]
+
+
 # -- the silence guard
 
 
