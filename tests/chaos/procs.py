@@ -73,7 +73,7 @@ class WorkerProc:
 
     async def serving(self) -> Self:
         """Wait until it serves its queues."""
-        await wait_until(lambda: " serves " in self.output or self.code is not None, timeout=15)
+        await wait_until(lambda: " serves " in self.output or self.code is not None, timeout=60)
         assert self.code is None, self.output
         return self
 

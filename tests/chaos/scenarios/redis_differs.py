@@ -125,7 +125,7 @@ if FAKETIME is not None:
         "T36",
         "the clock jumps",
         checks="I1 I2 I3 I4 I5 I10",
-        quick={"jumps": 2},
+        quick={"jumps": 1},
         full={"jumps": 20},
         parts=3,
         server=ClockedServer,
