@@ -243,6 +243,9 @@ def _class_name(kind: type) -> str:
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in options.items() if name in _KEPT or name.startswith("ssl_")}
+    for name in [name for name in kept if "ocsp" in name]:  # redis-py's asynchronous connections have none
+        if kept.pop(name):
+            raise SettingsError(f"{name}= is not possible here: leave it out, and check revocation elsewhere")
     if "ssl_cert_reqs" in kept:
         kept["ssl_cert_reqs"] = kept["ssl_cert_reqs"] or "none"  # None is redis-py's other word for it
     return {name: value for name, value in kept.items() if value is not None}
