@@ -77,8 +77,11 @@ CATALOGUE = {
     "T55": Entry("Cluster: failover", skipped=_CLUSTER),
     "T56": Entry("Cluster: slots are moved under load", skipped=_CLUSTER),
     "T57": Entry("dependencies between jobs of several partitions", skipped=_DEPENDENCIES),
-    "T58": Entry("other versions of Redis and Valkey"),
-    "T59": Entry("unix socket, TLS, RESP2 and RESP3, clients that decode"),
+    "T58": Entry("other versions of Redis and Valkey", elsewhere="tests/api/test_servers_and_clients.py"),
+    "T59": Entry(
+        "unix socket, TLS, RESP2 and RESP3, clients that decode",
+        elsewhere="tests/api/test_servers_and_clients.py",
+    ),
     "T60": Entry("a model and random steps, replayed, with zombies and out of memory"),
     "T61": Entry("two actors' calls in every order"),
     "T62": Entry("each script is replayed"),
