@@ -163,7 +163,7 @@ class _Round:
             self._seen.aside += text == "aside"
             if text in mending.LISTS or text in ("meta", "wake"):
                 self._queues.add(rest)
-            elif text == "worker":
+            elif text == "worker" and is_name(rest.decode("utf-8", "replace")):
                 self._workers.add(rest)
             if text not in _ELSEWHERE and name not in _SINGLE:
                 others.append(name)

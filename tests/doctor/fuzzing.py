@@ -56,5 +56,6 @@ async def _repair(ground: Ground, *, found: bool = True) -> None:
     """One repair mends all, so a second one finds nothing."""
     first = await ground.examine(repair=True)
     assert bool(first) == found, first
-    assert await ground.examine(repair=True) == {}
+    again = await ground.examine(repair=True)
+    assert again == {}, f"mended {first}, then found {again}"
     ground.check()

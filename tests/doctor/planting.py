@@ -202,7 +202,8 @@ PLANTS = [
     Plant("foreign_name", "queued", [("SET", "result:a b", "x")], ends=DONE),
     Plant("foreign_name", "queued", [("ZADD", "failed:a b", 1, "a"), ("HSET", "meta:a b", "failed", 1)],
           ends=DONE),
-    Plant("foreign_name", "queued", [("HSET", "meta:", "failed", 1)], ends=DONE),
+    *(Plant("foreign_name", "queued", [("HSET", key, "failed", 1)], ends=DONE)
+      for key in ("meta:", "worker:a b")),
     Plant("foreign_name", "queued", [("RPUSH", "history:{a}", "x")], ends=DONE),
     # records
     *(Plant("status_missing", status, [("HDEL", "job:a", "status")], ends=FAILED)
@@ -210,6 +211,8 @@ PLANTS = [
     Plant("status_missing", "finished", [("HDEL", "job:a", "status")], ends=FAILED),
     Plant("status_missing", "queued", [("HDEL", "job:a", "status"), *_unlist("queue")], ends=FAILED),
     Plant("status_unknown", "queued", _field("status", "archived"), ends=FAILED, options={"ttl": 60}),
+    Plant("status_missing", "started", [("HDEL", "job:a", "status"), *_field("token", "9" * 30)],
+          ends=FAILED),
     Plant("status_unknown", "canceled", _field("status", "\x1b[31mred"), ends=FAILED),
     Plant("no_queue", "queued", [("HDEL", "job:a", "queue")], ends=DONE),
     Plant("no_queue", "queued", _field("queue", "a b"), ends=DONE),
@@ -264,6 +267,7 @@ PLANTS = [
     Plant("counter", "queued", [("HSET", "meta:default", "seq", "9" * 18)], also="counter_behind", ends=DONE),
     Plant("counter", "finished", [("HSET", "meta:default", "finished", "many")]),
     Plant("counter_behind", "queued", [("HSET", "meta:default", "seq", 0)], ends=DONE),
+    Plant("counter_behind", "queued", [("DEL", "meta:default")], ends=DONE),
     Plant("counter_behind", "queued", [("HDEL", "meta:default", "front")], ends=DONE,
           options={"at_front": True}),
     # the ttl of waiting jobs
@@ -290,7 +294,7 @@ PLANTS = [
     Plant("result_orphan", "", [("SET", "result:a", "x")]),
     Plant("result_orphan", "queued", [("SET", "result:a", "x")], ends=DONE),
     Plant("result_orphan", "gone", [("SET", "result:a", "x")]),
-    Plant("history_orphan", "", [("RPUSH", "history:a", ENTRY)]),
+    *(Plant("history_orphan", status, [("RPUSH", "history:a", ENTRY)]) for status in ("", "gone")),
     Plant("history_long", "retried", [("RPUSH", "history:a", *[ENTRY] * 20)], ends=DONE),
     # queues
     Plant("queue_unlisted", "queued", [("SREM", "queues", "default")], ends=DONE),

@@ -50,8 +50,7 @@ end
 local function file(id, h, score)
   local label = ENDED[h.status] and "ended" or h.status
   if found((score and "score_" or "unfiled_") .. label, id, h.queue) then
-    local at = belongs(h)
-    local place = h.status == "queued" and next_place(h.queue, h.priority) or at == math.huge and "+inf" or whole(at)
+    local place = h.status == "queued" and next_place(h.queue, h.priority) or whole(belongs(h))
     redis.call("ZADD", prefix .. FILED[h.status] .. ":" .. h.queue, place, id)
     redis.call("SADD", prefix .. "queues", h.queue)
     wake(h.queue)

@@ -29,7 +29,7 @@ local function is_ours(kind, rest)
   if kind == "result" or kind == "history" then
     return is_id(rest)
   end
-  return SINGLE[kind] or kind == "reply" or kind == "worker" or is_name(rest)
+  return SINGLE[kind] or is_name(rest)
 end
 
 local CHECKS = {}

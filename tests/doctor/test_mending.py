@@ -1,0 +1,110 @@
+"""How mending mends: where jobs are put back, what is left alone, and what is no damage."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aqueue import Job
+from aqueue.mending import examine
+from tests import tasks
+from tests.doctor.planting import OUTCOMES, Ground
+from tests.transitions.stage import HOUR
+from tests.worker.hands import burst
+
+STATUSES = (
+    "queued", "scheduled", "deferred", "expired", "created", "beating", "started", *OUTCOMES,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("job_id", ["a", "a:b@c.d_e-f", "x" * 128])
+@pytest.mark.parametrize("status", STATUSES)
+async def test_nothing_is_damaged_that_we_wrote(ground: Ground, status: str, job_id: str) -> None:
+    await ground.make(status, job_id)
+
+    assert await ground.examine() == {}
+    await ground.stage.age(60)
+    assert await ground.examine() == {}
+
+
+async def test_a_queue_without_jobs_is_no_damage(ground: Ground) -> None:
+    await ground.stage.pause(queue="paused")
+    await ground.stage.pause(queue="resumed", paused=False)
+
+    assert await ground.examine() == {}
+
+
+async def test_a_job_that_ended_long_ago_and_whose_record_went_first_is_left_to_prune(ground: Ground) -> None:
+    await ground.make("failed")
+    ground.run([("ZADD", "failed:default", 1, "a"), ("DEL", "job:a")])
+
+    assert await ground.examine() == {}
+
+
+async def test_jobs_are_put_back_behind_those_of_their_priority(ground: Ground) -> None:
+    for job_id, priority in (("low", -5), ("a", 5), ("b", 5), ("normal", 0)):
+        await ground.queue.enqueue(tasks.add, 1, 2, job_id=job_id, priority=priority)
+    ground.run([("ZREM", "queue:default", "a"), ("DEL", "wake:default")])
+
+    assert set(await ground.examine(repair=True)) == {"unfiled_queued"}
+
+    assert ground.stage.ids("queue") == ["b", "a", "normal", "low"]
+    assert ground.stage.db.llen(ground.space.keys.wake("default")) == 1
+
+
+async def test_a_started_job_gets_a_lease_as_long_as_its_worker_s_and_is_recovered_then(
+    ground: Ground,
+) -> None:
+    lease = await ground.stage.start("a", lease_ms=HOUR)
+    await ground.stage.extend(lease, lease_ms=HOUR)
+    ground.run([("ZREM", "started:default", "a")])
+
+    await ground.examine(repair=True)
+
+    left = ground.stage.db.zscore(ground.space.keys.registry("started", "default"), "a") - ground.stage.now()
+    assert HOUR - 60_000 < left <= HOUR
+    assert list((await ground.stage.extend(lease)).lost) == []  # its worker holds it still
+    assert (await ground.stage.lose(2 * HOUR)).jobs == {"a": "queued"}
+
+
+async def test_a_deferred_job_is_listed_by_the_time_of_its_creation(ground: Ground) -> None:
+    await ground.make("deferred")
+    ground.run([("HSET", "job:a", "created_at", 12_345), ("ZREM", "deferred:default", "a")])
+
+    await ground.examine(repair=True)
+
+    assert ground.stage.db.zscore(ground.space.keys.registry("deferred", "default"), "a") == 12_345
+
+
+async def test_what_is_failed_tells_why_and_can_be_requeued(ground: Ground) -> None:
+    await ground.make("queued", ttl=60)
+    ground.run([("HSET", "job:a", "ttl", "soon")])
+    await ground.examine(repair=True)
+    job = await Job.fetch("a")
+    assert job.exc_info == "PayloadError: its field ttl is no number that we wrote"
+
+    await job.requeue()
+    await burst(ground.queue)
+
+    assert await job.return_value() == 3
+
+
+async def test_a_repair_that_is_broken_off_and_begun_anew_mends_the_rest(ground: Ground) -> None:
+    for number in range(120):
+        await ground.make("queued", f"j{number}")
+    ground.run([("DEL", "queue:default")])
+    walked = 0
+
+    def break_off(count: int) -> None:
+        nonlocal walked
+        walked += count
+        if walked > 500:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await examine(ground.url, repair=True, progress=break_off)
+    await ground.examine(repair=True)
+
+    assert len(ground.stage.ids("queue")) == 120
+    ground.check()
