@@ -107,7 +107,7 @@ async def is_served(stage: Stage, **options: Any) -> None:
     """All workers are alive, and a job that is enqueued now ends soon."""
     assert all(worker.code is None for worker in stage.fleet.workers), "a worker has ended"
     job = await stage.enqueue(jobs.nap, 0, **options)
-    await job.wait(20)
+    await job.wait(60)
 
 
 async def nothing_lives(stage: Stage) -> None:
@@ -135,7 +135,9 @@ def check_leases(stage: Stage, *, lease: float = 1) -> None:
 
 
 def check_slots(stage: Stage, *, slots: tuple[int, ...] = SLOTS) -> None:
-    """No worker has ever run more jobs at the same time than it has slots. Holds where no lease was lost."""
+    """No worker has ever run more jobs at the same time than it has slots."""
+    if stage.seen.counts[STARVED]:
+        return  # jobs that were cancelled have written no end
     running: Counter[int] = Counter()
     allowed = {worker.pid: count for worker, count in zip(stage.fleet.workers, slots, strict=True)}
     for entry in stage.ledger.entries():
