@@ -90,8 +90,9 @@ class Coalescer:
         return waiting.answer
 
     def abandon(self) -> None:
-        """Wait for no answer that nobody waits for, as when the loop ends: it would keep its line open."""
-        if self._begun is not None and all(waiting.answer.done() for waiting in self._batch):
+        """Give up where nobody waits any more, as when the loop ends: an answer due keeps its line open."""
+        if self._begun is not None and all(each.answer.done() for each in (*self._batch, *self._waiting)):
+            self._waiting.clear()
             self._begun.cancel()
 
     def _send(self) -> None:
@@ -119,8 +120,8 @@ class Coalescer:
         """Hand out the answer; no task and no turn of the loop is spent on a call that goes smoothly."""
         try:
             stored = operation.decode(begun.result()[0])
-        except asyncio.CancelledError:
-            self._cancel_all()
+        except asyncio.CancelledError:  # nobody waits for it
+            self._send()
         except Exception:  # who sees it through gets the same, and knows what to do
             self._see_through(operation, begun)
         else:
@@ -143,7 +144,10 @@ class Coalescer:
             if isinstance(error, QueueUnavailable):
                 self._fail_overdue(error)
         except BaseException:  # the loop is ending
-            self._cancel_all()
+            for waiting in [*batch, *self._waiting]:
+                waiting.answer.cancel()
+            self._waiting.clear()
+            self._send()
             raise
         else:
             self._hand_out(stored)
@@ -153,12 +157,6 @@ class Coalescer:
         for waiting, word in zip(self._batch, stored.words, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result((stored.at_ms, word))
-
-    def _cancel_all(self) -> None:
-        for waiting in [*self._batch, *self._waiting]:
-            waiting.answer.cancel()
-        self._waiting.clear()
-        self._send()
 
     def _fail_overdue(self, error: QueueUnavailable) -> None:
         """Redis is away: who has waited long enough behind others does not wait for tries of its own."""

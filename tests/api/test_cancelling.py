@@ -162,3 +162,20 @@ async def test_a_worker_that_is_cancelled_at_any_moment_leaves_no_connection(
 
     # What is left is the connection of the process for threads, which is kept.
     await wait_until(lambda: len(clients_of(own_server)) <= 1, description="all connections closed")
+
+
+async def test_closing_ends_no_enqueue_that_somebody_waits_for(queue: Queue, own_server: Server) -> None:
+    own_server.freeze()
+    sent = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="sent"))
+    await asyncio.sleep(0.02)
+    behind = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="behind"))
+    await asyncio.sleep(0)
+    sent.cancel()
+    await asyncio.sleep(0)
+
+    await queue.aclose()
+    own_server.thaw()
+
+    async with asyncio.timeout(10):
+        assert (await behind).status == "queued"
+    assert await queue.get_job_ids() == ["steady", "sent", "behind"]
