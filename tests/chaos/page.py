@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.chaos.book import Row
 from tests.chaos.catalogue import CATALOGUE, Entry
+from tests.chaos.peers import book as peers
 from tests.chaos.scenario import Scenario
 from tests.chaos.seen import (
     DOUBLE_RECORDED,
@@ -44,6 +45,7 @@ def render(page: str, rows: Iterable[Row], scenarios: Mapping[str, Scenario]) ->
         "totals": totals(listed),
         "catalogue": catalogue(listed, scenarios),
         "runs": runs(listed),
+        "peers": peers.table(peers.rows()),
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
