@@ -32,8 +32,8 @@ from tests.worker.hands import burst, status
 PAGE = Path(__file__).parents[2].joinpath("SECURITY.md").read_text("utf-8")
 RULES = acl_rules(Keys("aqueue"))
 ROOM = Path(aqueue.__file__).parent / "_redis"
-#: For tests and for the doctor, who can do without; and the table that is checked here.
-NOT_COUNTED = {"aging.py", "removal.py", "checkup.py", "mending.py", "permissions.py"}
+#: For tests, for options, and for the doctor, who can do without; and the table that is checked here.
+NOT_COUNTED = {"aging.py", "durability.py", "removal.py", "checkup.py", "mending.py", "permissions.py"}
 
 
 def called() -> set[str]:
