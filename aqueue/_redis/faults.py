@@ -153,7 +153,7 @@ class Attempts:
             )
             reason = f"{trouble}: {describe(error)}"
             raise self._refused(reason, error) from error
-        self.uncertain = self.uncertain or (sent and verdict is Verdict.RETRY and not _answered(error))
+        self.uncertain = self.uncertain or (sent and verdict is not Verdict.LOAD and not _answered(error))
         self._failures += 1
         if self._patience is not None and time.monotonic() - self._started > self._patience:
             waited = f" for {self._patience:g} s" if self._patience else ""
@@ -195,7 +195,9 @@ def asking(attempts: Attempts) -> Generator[None]:
 
 
 def _answered(error: BaseException) -> bool:
-    """Whether the server itself said no, and so did nothing."""
+    """Whether the server itself said no, and so did nothing; WAIT is unblocked after something was done."""
+    if str(error).startswith("UNBLOCKED"):
+        return False
     refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
     return refused or str(error).startswith("max number of clients reached")
 

@@ -59,13 +59,14 @@ async def find_master(source: Source, sentinels: Sentinels, dialer: Dialer) -> t
     for host in sentinels.hosts:
         try:
             reply = await _ask(source.sentinel(sentinels, host), sentinels.service, dialer)
+            if reply is not None:
+                address = sentinels.named(reply)
+                sentinels.led(host)
+                return host, address
         except CAUGHT as error:
             said.append(f"{show_hosts([host])}: {describe(error)}")
             refusal = error if judge(error) is Verdict.REFUSED else refusal
             continue
-        if reply is not None:
-            sentinels.led(host)
-            return host, sentinels.named(reply)
         said.append(f"{show_hosts([host])} knows none of that name")
         is_unknown = True
     if sentinels.master is not None and not is_unknown:

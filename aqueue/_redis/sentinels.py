@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
+from redis.exceptions import InvalidResponse
+
 Address = tuple[str, int]
 
 DEFAULT_PORT = 26379
@@ -62,9 +64,16 @@ class Sentinels:
         self._open: WeakKeyDictionary[Any, tuple[Address, float, Callable[[Any], None]]] = WeakKeyDictionary()
 
     def named(self, reply: Sequence[bytes]) -> Address:
-        """The master as a sentinel names it."""
-        name, port = reply
-        return self._forced_host or name.decode(), int(port)
+        """The master as a sentinel names it.
+
+        Raises:
+            redis.exceptions.InvalidResponse: That is no address.
+        """
+        try:
+            name, port = reply
+            return self._forced_host or name.decode(), int(port)
+        except (ValueError, TypeError, AttributeError):
+            raise InvalidResponse(f"it names no address: {reply!r:.80}") from None
 
     def led(self, host: Address) -> None:
         """This one answers: it is asked first from now on."""

@@ -46,9 +46,12 @@ class Watch:
         if message is None:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
             return
-        service, _, _, *address = message.split(b" ")
+        service, *addresses = message.split(b" ")
         if service.decode("utf-8", "replace") == self._sentinels.service:
-            self._sentinels.moved(self._sentinels.named(address))
+            try:
+                self._sentinels.moved(self._sentinels.named(addresses[2:]))
+            except CAUGHT:
+                pass  # no message of a sentinel's
 
     async def _ask(self) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio.sentinel import Sentinel as Sentinels
 from redis.connection import Connection
+from redis.exceptions import InvalidResponse
 from typer.testing import CliRunner
 
 from aqueue import Queue, QueueUnavailable, Worker
@@ -173,6 +174,20 @@ async def test_commands_take_the_url(watched: SentinelSet) -> None:
 
     assert result.exit_code == 0, result.stderr
     assert '"default"' in result.stdout
+
+
+@pytest.mark.parametrize(
+    "reply", [[], [b"h"], [b"h", b"p"], [b"h", b"1", b"2"], b"h:1", [b"\xff", b"1"], [1, 2]]
+)
+def test_what_is_no_address_is_an_answer_like_any_other_that_is_of_no_use(reply: Any) -> None:
+    with pytest.raises(InvalidResponse, match="it names no address"):
+        sentinels.Sentinels([("h", 1)], "m", "Connection", {}).named(reply)
+
+
+async def test_a_server_that_is_no_sentinel_is_named(server: Server) -> None:
+    text = await fails(server.url.replace("redis://", "sentinel://").replace("/0", "/mymaster/0"))
+
+    assert f"127.0.0.1:{server.port}: unknown command 'SENTINEL'" in text
 
 
 def test_what_is_open_to_other_addresses_is_cut_and_after_a_fork_nothing_is() -> None:

@@ -13,7 +13,7 @@ import pytest
 import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as Sentinels
 
-from aqueue import Queue, QueueUnavailable, Worker
+from aqueue import Queue, QueueUnavailable, SettingsError, Worker
 from aqueue._redis.connecting import connect
 from aqueue._redis.doorbell import Doorbell
 from aqueue._redis.source import Source, from_url
@@ -183,6 +183,16 @@ async def test_a_caller_is_told_at_once_and_why(server: TlsServer, namespace: st
 
     assert caught.value.refused
     assert not caught.value.uncertain
+
+
+@pytest.mark.parametrize(
+    "connection",
+    ["rediss://h/0?ssl_validate_ocsp=true", redis.Redis(ssl=True, ssl_validate_ocsp_stapled=True)],
+    ids=["URL", "client"],
+)
+def test_a_check_that_cannot_be_made_is_refused_and_not_left_out(connection: Any) -> None:
+    with pytest.raises(SettingsError, match=r"ssl_validate_ocsp.* is not possible here"):
+        Queue(connection=connection)
 
 
 def test_who_checks_nothing_is_warned(server: TlsServer, url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -122,7 +122,8 @@ async def master_steps_down(stage: Stage) -> None:
         def ask(old: Server) -> None:
             wait_for(lambda: sentinel.execute_command("SENTINEL FAILOVER", SERVICE), "a failover that begins")
 
-        async with load(failover.stage, durability="replicated:1" if is_safe else "local"):
+        # the replica that is not chosen goes on confirming what the old master takes, until it is told
+        async with load(failover.stage, durability="replicated:2" if is_safe else "local"):
             await failover.during(ask, is_alive=True)
         await failover.judge(lossless=is_safe)
 
