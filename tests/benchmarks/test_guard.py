@@ -30,9 +30,9 @@ from tests.worker.hands import burst
 COMMANDS = {
     "enqueue": (11, 110),
     "schedule": (11, 110),
-    "claim": (22, 220),
+    "claim": (17, 215),
     "extend": (13, 211),
-    "finish": (18, 612),
+    "finish": (14, 608),
     "fail": (18, 612),
     "retry": (22, 1_111),
     "release": (19, 811),

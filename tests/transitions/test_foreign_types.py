@@ -54,6 +54,10 @@ CALLS: dict[str, tuple[Call, str]] = {
         lambda stage, lease: operations.settle(stage.keys, [(lease, BOOM)]),
         "started:default failed:default canceled:default meta:default",
     ),
+    "fail, then finish": (
+        lambda stage, lease: operations.settle(stage.keys, [(lease, BOOM), (lease, Finished(b"r"))]),
+        "started:default failed:default finished:default",
+    ),
     "retry": (
         lambda stage, lease: operations.settle(stage.keys, [(lease, Retried(BOOM, 9))]),
         "started:default queue:default scheduled:default meta:default wake:default "

@@ -22,10 +22,8 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- ARGV[10...] names of the queues, in order of service
 
 -- include: clock
--- include: typed
 -- include: place
 -- include: fence
--- include: wake
 -- include: kept
 -- include: ended
 -- include: expire
@@ -34,8 +32,19 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 local last = redis.call("HMGET", worker_key, "claim", "claimed")
 local is_replay = last[1] == nonce
 local is_new = not is_replay and (tonumber(last[1]) or 0) <= (tonumber(nonce) or math.huge)
+-- Each key is read before the first write, so that a foreign one of another type stops the script in time.
+local is_paused, is_rung, delayed = {}, {}, {}
 for q = 10, #ARGV do
-  typed(ARGV[q], "queue", "started", "scheduled", "expiring", "expired")
+  local queue = ARGV[q]
+  is_paused[queue] = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
+  is_rung[queue] = redis.call("LLEN", prefix .. "wake:" .. queue) > 0
+  delayed[queue] = redis.call("ZCARD", prefix .. "scheduled:" .. queue)
+  if redis.call("ZCARD", prefix .. "queue:" .. queue) + delayed[queue] > 0 then
+    redis.call("ZCARD", prefix .. "started:" .. queue)
+    if redis.call("ZCARD", prefix .. "expiring:" .. queue) + delayed[queue] > 0 then
+      redis.call("ZCARD", prefix .. "expired:" .. queue)
+    end
+  end
 end
 
 local holder = worker_id .. ":" .. nonce .. ":"
@@ -125,20 +134,23 @@ end
 local next_ms, more, open = -1, "", is_new
 for q = 10, #ARGV do
   local queue = ARGV[q]
-  local paused = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
-  promote(queue)
-  if open and not paused and #ids < limit then
+  if delayed[queue] > 0 then
+    promote(queue)
+  end
+  if open and not is_paused[queue] and #ids < limit then
     take(queue)
   end
-  if not paused then
+  if not is_paused[queue] then
     local left = redis.call("ZCARD", prefix .. "queue:" .. queue)
     if left > 0 then
       more, open = "1", false -- no queue is served before those ahead of it are empty
-      wake(queue)
-    elseif redis.call("LLEN", prefix .. "wake:" .. queue) > 0 then
+      if not is_rung[queue] then
+        redis.call("LPUSH", prefix .. "wake:" .. queue, "1")
+      end
+    elseif is_rung[queue] then
       redis.call("DEL", prefix .. "wake:" .. queue) -- nothing is left to wake anybody for
     end
-    local first = redis.call("ZRANGE", prefix .. "scheduled:" .. queue, 0, 0, "WITHSCORES")
+    local first = delayed[queue] > 0 and redis.call("ZRANGE", prefix .. "scheduled:" .. queue, 0, 0, "WITHSCORES") or {}
     if first[2] then
       local delay = math.max(0, first[2] - now)
       next_ms = next_ms < 0 and delay or math.min(next_ms, delay)

@@ -41,7 +41,11 @@ while i <= #ARGV do
   elseif h[1] == "started" and not h[3] then
     h[2] = false -- its registry knows the queue that its record has lost: recover takes it back from there
   elseif h[1] == "started" then
-    typed(h[3], "queue", "started", "scheduled", "finished", "failed", "canceled")
+    if ARGV[i + 2] == "finish" then
+      typed(h[3], "started", "finished")
+    else
+      typed(h[3], "started", "finished", "queue", "scheduled", "failed", "canceled")
+    end
     if kind == "retry" then
       redis.call("LLEN", prefix .. "history:" .. id)
     end
