@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from typing import Any
 
 from aqueue import Queue, Retry
 from tests.api.admin import admin
 from tests.chaos import jobs
 from tests.chaos.load import load, persist
+from tests.chaos.procs import WorkerProc
 from tests.chaos.scenario import Stage, scenario
 from tests.chaos.scenarios.workers_die import mixed
 from tests.chaos.scenarios.workers_freeze import none_twice
@@ -125,7 +125,7 @@ async def mixed_faults(stage: Stage) -> None:
     await stage.all_ended(timeout=100)
 
 
-def _spawn(stage: Stage) -> Any:
+def _spawn(stage: Stage) -> WorkerProc:
     return stage.fleet.spawn(lease=1.5, grace=0.5, concurrency=stage.dice.choice([1, 4, 20]))
 
 
