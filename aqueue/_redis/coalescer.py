@@ -102,8 +102,8 @@ class Coalescer:
             self._batch = ()
             self._is_busy = False
             return
-        # While Redis stores one half of a hundred, this program makes the other.
-        most = BATCH if len(self._waiting) > BATCH else BATCH // 2
+        # With none under way: while Redis stores one half of a hundred, this program makes the other.
+        most = BATCH // 2 if not self._batch and len(self._waiting) <= BATCH else BATCH
         self._batch = batch = next(batches(self._waiting[:most], size=_size))
         del self._waiting[: len(batch)]
         operation = enqueue(self._keys, self._queue, [waiting.job for waiting in batch])
