@@ -340,8 +340,8 @@ class Run:
     def _heard(self, news: News) -> None:
         """What a beat brought back. A job may have been settled and claimed again since it was sent."""
         for lease, word in news:
-            execution = self.running.get(lease)
-            if execution is not None and self._ask(execution, _ASKS[word]) and word == "lost":
+            execution, ask = self.running.get(lease), _ASKS.get(word)  # others may have asked for anything
+            if execution is not None and ask is not None and self._ask(execution, ask) and word == "lost":
                 logger.warning("job %s: the lease was lost; it is cancelled here", lease.job_id)
 
     def _doubted(self, execution: Execution) -> None:

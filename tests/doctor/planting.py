@@ -202,8 +202,8 @@ PLANTS = [
     Plant("foreign_name", "queued", [("SET", "result:a b", "x")], ends=DONE),
     Plant("foreign_name", "queued", [("ZADD", "failed:a b", 1, "a"), ("HSET", "meta:a b", "failed", 1)],
           ends=DONE),
-    *(Plant("foreign_name", "queued", [("HSET", key, "failed", 1)], ends=DONE)
-      for key in ("meta:", "worker:a b")),
+    *(Plant("foreign_name", "queued", [("HSET", key, "queue", "default")], ends=DONE)
+      for key in ("meta:", "worker:a b", "meta:" + "x" * 65, "job:" + "x" * 129)),
     Plant("foreign_name", "queued", [("RPUSH", "history:{a}", "x")], ends=DONE),
     # records
     *(Plant("status_missing", status, [("HDEL", "job:a", "status")], ends=FAILED)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from aqueue import Job
+from aqueue._redis import mending
 from aqueue.mending import examine
 from tests import tasks
 from tests.doctor.planting import OUTCOMES, Ground
@@ -108,3 +109,22 @@ async def test_a_repair_that_is_broken_off_and_begun_anew_mends_the_rest(ground:
 
     assert len(ground.stage.ids("queue")) == 120
     ground.check()
+
+
+@pytest.mark.parametrize(
+    "foreign", ["queue:default", "meta:default", "wake:default", "queues", "expiring:default"]
+)
+@pytest.mark.parametrize(("part", "damaged"), [("records", "status"), ("jobs", "")])
+async def test_while_a_foreign_key_is_in_the_way_nothing_is_half_mended(
+    ground: Ground, foreign: str, part: str, damaged: str
+) -> None:
+    await ground.make("queued")
+    ground.run(
+        [("ZREM", "queue:default", "a"), ("HDEL", "job:a", damaged), ("DEL", foreign), ("SET", foreign, "x")]
+    )
+    before = ground.stage.digest()
+
+    seen = await ground.stage.run(mending.mend(ground.space.keys, part, [b"a"], repair=True))
+
+    assert [damage.is_left for damage in seen] == [True]
+    assert ground.stage.digest() == before

@@ -12,7 +12,7 @@ from aqueue._redis.operations import Lookup
 from aqueue.connection import Namespace
 from tests import tasks
 from tests.support import wait_until
-from tests.worker.hands import burst
+from tests.worker.hands import burst, working
 from tests.worker.jobs import Probe, hold
 
 
@@ -47,6 +47,22 @@ async def test_a_field_that_cannot_be_read_fails_its_job_alone(
     assert damaged.is_failed
     assert damaged.exc_info is not None
     assert damaged.exc_info.startswith("PayloadError: the record of job")
+
+
+async def test_a_request_that_nobody_can_make_is_passed_over(queue: Queue, space: Namespace) -> None:
+    async with working(queue, lease=1):
+        first = await queue.enqueue(tasks.nap, 0.6)
+        second = await queue.enqueue(tasks.nap, 30)
+        await wait_until(lambda: has_status(second, "started"))
+        await write(space, first.id, "request", b"99\x80junk")
+        await write(space, second.id, "request", "cancel")
+        await wait_until(lambda: has_status(second, "canceled"))
+
+        assert await first.wait(timeout=10) == 0.6
+
+
+async def has_status(job: Job[Any], status: str) -> bool:
+    return await job.get_status() == status
 
 
 async def test_a_policy_of_a_newer_version_is_followed_as_far_as_it_is_known(
