@@ -21,6 +21,7 @@ from aqueue._redis.source import from_url
 from tests.api.proxy import Proxy, Way
 from tests.chaos import jobs
 from tests.chaos.ledger import VARIABLE
+from tests.chaos.load import check_leases, check_slots, staff
 from tests.chaos.scenario import Stage, scenario
 from tests.chaos.scenarios.model import quiet
 from tests.chaos.seen import LOST_REPLIES, STARVED, ZOMBIES
@@ -175,6 +176,9 @@ async def slow(stage: Stage) -> None:
 
 # -- T45
 
+#: Of the workers: a claim of theirs follows each settlement at once.
+SLOTS = (1, 2, 8)
+
 
 @scenario(
     "T45",
@@ -184,7 +188,7 @@ async def slow(stage: Stage) -> None:
     parts=17,
 )
 async def random_faults(stage: Stage) -> None:
-    """Workers of one, two and eight slots: a claim of theirs follows each settlement at once."""
+    """Whatever is lost of settlements and the claims behind them, no worker runs more jobs than its slots."""
     actions: list[Any] = ["cut before", "cut after", "cut inside", "delay"]
     storm = Storm(stage.server.port, stage.dice, "claim", "settle", "enqueue", chance=0.1, actions=actions)
     lost = 0
@@ -196,9 +200,7 @@ async def random_faults(stage: Stage) -> None:
         return is_lost
 
     async with storm as proxy, Queue("default", proxy.url, namespace="chaos") as far:
-        workers = [stage.fleet.spawn(lease=10, concurrency=slots, url=proxy.url) for slots in (1, 2, 8)]
-        for worker in workers:
-            await worker.serving()
+        await staff(stage, lease=10, slots=SLOTS, url=proxy.url)
         proxy.loses = loses
         with quiet():
             await _enqueue_in_turns(stage, far)
@@ -206,6 +208,9 @@ async def random_faults(stage: Stage) -> None:
         proxy.loses = None
         stage.seen.add(LOST_REPLIES, lost + storm.lost_replies)
         stage.seen.add("faults", storm.faults)
+    check_leases(stage, lease=10)
+    if not stage.seen.counts[STARVED]:
+        check_slots(stage, slots=SLOTS)
 
 
 async def _enqueue_in_turns(stage: Stage, far: Queue) -> None:
