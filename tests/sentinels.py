@@ -17,7 +17,8 @@ import redis
 from tests.servers import Server, free_port, valkey_binary
 
 SERVICE = "mymaster"
-_TRIED = 20.0
+#: Seconds; sentinels take half a minute until they use a master that came back.
+_TRIED = 60.0
 
 
 def wait_for(predicate: Callable[[], Any], description: str) -> Any:
