@@ -49,7 +49,7 @@ def called() -> set[str]:
                 found.add(str(first.value))
     for name in lua_source.SCRIPTS:
         found |= set(re.findall(r'"([A-Z]{3,})"', lua_source.code(load(name).text)))
-    return found - {"LIMIT", "WITHSCORES", "WRONGTYPE"}
+    return found - {"LIMIT", "WITHSCORES", "WRONGTYPE", "UNBLOCKED"}
 
 
 def test_the_line_of_the_page_is_all_that_is_called_and_nothing_else() -> None:
