@@ -135,8 +135,8 @@ def silence(proxy: Proxy, requests: bool, replies: bool) -> list[Way]:
 
 #: Seconds of delay and jitter in each direction, bytes a second, and the lease that is kept with it.
 PROFILES = [
-    (0.001, 0.0, float("inf"), 2.0),
-    (0.025, 0.025, float("inf"), 2.0),
+    (0.001, 0.0, float("inf"), 4.0),
+    (0.025, 0.025, float("inf"), 4.0),
     (0.1, 0.1, float("inf"), 5.0),
     (0.25, 0.05, float("inf"), 8.0),
     (0.5, 0.2, float("inf"), 20.0),
