@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aqueue._redis import operations
-from aqueue._redis.coalescer import Answer, batches, own_error
-from aqueue._redis.operations import NewJob
+from aqueue._redis.client import Client
+from aqueue._redis.coalescer import Answer, Begun, batches, own_error
+from aqueue._redis.faults import PATIENCE
+from aqueue._redis.operations import NewJob, Operation, Stored
 from aqueue.connection import Namespace
 from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
 from aqueue.jobs import Job
+
+#: Calls on their way at the same time: Redis need not wait for the next one, nor others for all of them.
+IN_FLIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +35,67 @@ class EnqueueData:
 async def enqueue_batches(
     space: Namespace, queue: str, jobs: Sequence[Job[Any]], new: Sequence[NewJob]
 ) -> None:
-    """Send the jobs and let each take over its answer. One round trip per 100.
+    """Send the jobs and let each take over its answer. A call per 100; while Redis stores some, others leave.
 
     Raises:
         BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
-            after it count as not enqueued; `retry` sends all again and doubles none.
+            not sent yet count as not enqueued; `retry` sends all again and doubles none.
     """
-    answers: list[Answer] = []
-    for batch in _batches(new):
-        try:
-            stored = await space.client.run(operations.enqueue(space.keys, queue, batch))
-        except Exception as error:
-            own = own_error(error, batch[0].id)
-            if isinstance(own, EnqueueUncertain):
-                own._again = functools.partial(_again, space, queue, jobs, new)
-            raise _account(own, answers, new) from error
-        answers += [(stored.at_ms, word) for word in stored.words]
+    parts = list(_batches(new))
+    outcomes = await _send(space.client, [operations.enqueue(space.keys, queue, part) for part in parts])
+    answers: list[Answer | None] = []
+    errors: list[Exception] = []
+    for part, outcome in zip(parts, outcomes, strict=False):
+        if isinstance(outcome, Exception):
+            answers += [None] * len(part)
+            errors.append(own_error(outcome, part[0].id))
+        else:
+            answers += [(outcome.at_ms, word) for word in outcome.words]
+    if errors:
+        worst = next((error for error in errors if isinstance(error, EnqueueUncertain)), errors[0])
+        if isinstance(worst, EnqueueUncertain):
+            worst._again = functools.partial(_again, space, queue, jobs, new)
+        raise _account(worst, answers, new) from worst.__cause__
+    _take_over(queue, jobs, new, answers)
+
+
+def _take_over(
+    queue: str, jobs: Sequence[Job[Any]], new: Sequence[NewJob], answers: Sequence[Answer | None]
+) -> None:
     duplicate: DuplicateJobError | None = None
-    for job, (at_ms, word) in zip(jobs, answers, strict=True):
+    for job, (at_ms, word) in zip(jobs, filter(None, answers), strict=True):
         try:
             job._stored(queue, at_ms, word)
         except DuplicateJobError as error:
             duplicate = duplicate or error
     if duplicate is not None:
         raise _account(duplicate, answers, new)
+
+
+async def _send(client: Client, calls: Sequence[Operation[Stored]]) -> list[Stored | Exception]:
+    """What becomes of each call, in order. After one that fails no other is begun."""
+    begun: list[Begun | None] = []
+    outcomes: list[Stored | Exception] = []
+    patience = PATIENCE
+    try:
+        for at, call in enumerate(calls):
+            if patience:
+                most = min(len(calls), at + IN_FLIGHT)
+                while len(begun) < most and (len(begun) == at or begun[-1] is not None):
+                    begun.append(client.begin(calls[len(begun)]))
+            elif at == len(begun) or begun[at] is None:
+                break
+            try:
+                stored = await client.run(call, patience=patience, begun=begun[at])
+            except Exception as error:
+                outcomes.append(error)
+                patience = 0.0
+            else:
+                outcomes.append(stored)
+    finally:
+        for answer in filter(None, begun[len(outcomes) :]):
+            answer.cancel()
+    return outcomes
 
 
 def _batches(new: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
@@ -69,9 +111,9 @@ async def _again(
     return list(jobs)
 
 
-def _account(error: Exception, answers: Sequence[Answer], new: Sequence[NewJob]) -> Exception:
+def _account(error: Exception, answers: Sequence[Answer | None], new: Sequence[NewJob]) -> Exception:
     if isinstance(error, BatchError):
-        within = [not word.startswith("duplicate") for _, word in answers]
+        within = [answer is not None and not answer[1].startswith("duplicate") for answer in answers]
         within += [False] * (len(new) - len(answers))
         error.enqueued = [job.id for job, is_in in zip(new, within, strict=True) if is_in]
         error.not_enqueued = [job.id for job, is_in in zip(new, within, strict=True) if not is_in]

@@ -58,7 +58,12 @@ class BlockingClient:
         """Whether Redis did not answer the last try."""
         return self._client.is_down
 
-    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+    def begin(self, operation: Operation[Any]) -> None:
+        """See `AsyncClient.begin`; a thread waits for each answer."""
+
+    async def run(
+        self, operation: Operation[T], *, patience: float | None = PATIENCE, begun: object = None
+    ) -> T:
         """See `AsyncClient.run`."""
         return self._client.run(operation, patience=patience)
 

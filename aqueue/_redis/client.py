@@ -50,7 +50,13 @@ class Client(Protocol):
         """Whether Redis did not answer the last try."""
         ...
 
-    async def run(self, operation: Operation[T], *, patience: float | None = PATIENCE) -> T:
+    def begin(self, operation: Operation[Any]) -> Begun | None:
+        """Send a call at once, for `run` to see through, if that is possible."""
+        ...
+
+    async def run(
+        self, operation: Operation[T], *, patience: float | None = PATIENCE, begun: Begun | None = None
+    ) -> T:
         """Call a script and decode its reply."""
         ...
 
@@ -198,6 +204,17 @@ class AsyncClient:
         if missing:
             raise lacking(self.source, missing, remedy(missing, self.source, keys))
         self.permitted.update(script.sha for script in _SCRIPTS.values())
+
+    async def load_scripts(self) -> None:
+        """Let the server know all scripts, as a call that must wait for its script would be overtaken.
+
+        One round trip.
+
+        Raises:
+            QueueUnavailable: Redis does not answer.
+        """
+        commands = [("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()]
+        await self._try(self._calls, commands, Attempts(self.source.shown, PATIENCE))
 
     async def ping(self, *, patience: float = PATIENCE) -> None:
         """Raise QueueUnavailable unless Redis answers."""

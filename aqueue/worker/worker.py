@@ -294,7 +294,9 @@ class Worker:
         lifespan = Lifespan(None if opener is None else functools.partial(opener, self))
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
-            await self.space.connector.client().check_permissions(self.space.keys)
+            client = self.space.connector.client()
+            await client.check_permissions(self.space.keys)
+            await client.load_scripts()
             with restored_signals(run.signaled if handle_signals else None), contained_tasks():
                 return await lifespan.around(functools.partial(run.work, ready))
         finally:

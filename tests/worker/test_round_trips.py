@@ -12,6 +12,7 @@ from aqueue import Job, Queue
 from aqueue._redis.line import Line
 from aqueue._redis.scripts import load
 from tests import tasks
+from tests.servers import Server
 from tests.support import wait_until
 from tests.worker.hands import make_worker, working
 
@@ -70,6 +71,19 @@ async def test_a_worker_of_one_job_at_a_time_needs_a_claim_and_a_settlement_for_
 
     assert trips["settle"] == 50
     assert trips["claim"] <= 51
+
+
+async def test_a_worker_tells_a_new_server_all_scripts_before_its_first_claim(
+    queue: Queue, trips: Trips, server: Server
+) -> None:
+    await queue.enqueue_many(Queue.prepare_data(tasks.add, (1, 2)) for _ in range(3))
+    with server.client() as client:
+        client.script_flush()  # pyright: ignore[reportUnknownMemberType]
+    trips.clear()
+
+    await make_worker(queue, concurrency=1).work(burst=True)
+
+    assert (trips["claim"], trips["settle"]) == (4, 3)
 
 
 async def test_an_idle_worker_needs_the_wake_a_claim_and_a_settlement(queue: Queue, trips: Trips) -> None:
