@@ -189,6 +189,7 @@ PLANTS = [
     Plant("foreign_type", "queued", _other_type("wake:default"), ends=DONE),
     Plant("foreign_type", "queued", _other_type("worker:worker1"), ends=DONE),
     Plant("foreign_type", "queued", _other_type("workers"), ends=DONE),
+    Plant("foreign_type", "beating", _other_type("workers")),
     Plant("foreign_type", "queued", [("RPUSH", "heartbeat", "x")], ends=DONE),
     Plant("foreign_type", "queued", [("RPUSH", "hold", "x")], ends=DONE),
     Plant("foreign_type", "queued", [("RPUSH", "schema", "x")], ends=DONE),
@@ -200,7 +201,7 @@ PLANTS = [
     Plant("foreign_name", "queued", [("HSET", "job:a b", "status", "queued", "queue", "default")],
           ends=DONE),
     Plant("foreign_name", "queued", [("SET", "result:a b", "x")], ends=DONE),
-    Plant("foreign_name", "queued", [("ZADD", "failed:a b", 1, "a"), ("HSET", "meta:a b", "failed", 1)],
+    Plant("foreign_name", "queued", [("ZADD", "failed:a b", 1, "a"), ("HSET", "meta:a b", "failed", "x")],
           ends=DONE),
     *(Plant("foreign_name", "queued", [("HSET", key, "queue", "default")], ends=DONE)
       for key in ("meta:", "worker:a b", "meta:" + "x" * 65, "job:" + "x" * 129)),
@@ -219,14 +220,15 @@ PLANTS = [
     Plant("no_queue", "finished", [("HDEL", "job:a", "queue")], ends=DONE),
     Plant("no_queue", "queued", [("HDEL", "job:a", "queue"), *_unlist("queue")], ends=FAILED),
     Plant("no_queue", "created", [("HDEL", "job:a", "queue")], ends=FAILED),
-    Plant("no_queue", "failed", [("HDEL", "job:a", "queue"), *_unlist("failed")], ends=FAILED),
+    *(Plant("no_queue", status, [("HDEL", "job:a", "queue"), *_unlist(status)], ends=status)
+      for status in (DONE, FAILED)),
     *(Plant("number", "queued", _field(name, "x"), ends=FAILED, options={"ttl": 60})
       for name in ("priority", "timeout", "ttl", "failure_ttl", "max_lost")),
     *(Plant("number", "queued", _field(name, value), ends=DONE)
       for name, value in (("lost", "x"), ("fence", "1e5"), ("enqueued_at", "nan"), ("attempts", "9" * 20))),
     Plant("number", "queued", _field("priority", "5000"), ends=FAILED),
     Plant("number", "started", _field("max_lost", "inf")),
-    Plant("number", "failed", _field("failure_ttl", "abc"), ends=FAILED),
+    *(Plant("number", status, _field("failure_ttl", "abc"), ends=status) for status in (DONE, FAILED)),
     # registries
     Plant("unfiled_queued", "queued", _unlist("queue"), ends=DONE),
     Plant("unfiled_queued", "retried", _unlist("queue"), ends=DONE),
@@ -258,6 +260,7 @@ PLANTS = [
       for score in ("inf", "-inf", 2**60, -(2**60))),
     Plant("score_started", "started", _score("started", "inf")),
     Plant("score_started", "started", _score("started", "-inf")),
+    Plant("score_started", "started", _score("started", 2**44)),
     Plant("score_scheduled", "scheduled", _score("scheduled", "inf"), ends=DONE),
     Plant("score_scheduled", "scheduled", _score("scheduled", "-inf"), ends=DONE),
     Plant("score_deferred", "deferred", _score("deferred", "inf")),
@@ -301,7 +304,8 @@ PLANTS = [
     Plant("queue_empty", "queued", [("SADD", "queues", "ghost")], ends=DONE),
     Plant("queue_name", "queued", [("SADD", "queues", "a b", b"\xff")], ends=DONE),
     Plant("wake_long", "queued", [("RPUSH", "wake:default", *"abcdefgh")], ends=DONE),
-    Plant("wake_paused", "queued", [("HSET", "meta:default", "paused", "1")]),
+    *(Plant("wake_paused", "queued", [*tokens, ("HSET", "meta:default", "paused", "1")])
+      for tokens in ([], [("RPUSH", "wake:default", *"abc")])),
     # workers
     Plant("worker_unlisted", "beating", [("ZREM", "workers", "worker1")]),
     Plant("worker_gone", "beating", [("DEL", "worker:worker1")]),

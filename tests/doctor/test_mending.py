@@ -10,7 +10,7 @@ from aqueue import Job
 from aqueue._redis import mending
 from aqueue.mending import examine
 from tests import tasks
-from tests.doctor.planting import OUTCOMES, Ground
+from tests.doctor.planting import OUTCOMES, Command, Ground
 from tests.transitions.stage import HOUR
 from tests.worker.hands import burst
 
@@ -41,6 +41,107 @@ async def test_a_job_that_ended_long_ago_and_whose_record_went_first_is_left_to_
     ground.run([("ZADD", "failed:default", 1, "a"), ("DEL", "job:a")])
 
     assert await ground.examine() == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "more"),
+    [
+        ("keys", {}),
+        ("queues", {}),
+        ("workers", {}),
+        ("entries", {"registry": "failed", "queue": "default"}),
+        ("records", {}),
+        ("jobs", {}),
+    ],
+)
+@pytest.mark.parametrize("name", [b"ghost", b"result:a b", b"ghost:a"])
+async def test_what_went_before_it_was_looked_at_is_no_damage(
+    ground: Ground, part: str, more: dict[str, str], name: bytes
+) -> None:
+    seen = await ground.stage.run(mending.mend(ground.space.keys, part, [name], repair=True, **more))
+
+    assert list(seen) == []
+    assert ground.stage.digest() == {}
+
+
+@pytest.mark.parametrize("name", ["colour", "colour:x", "queue", "queues:x"])
+async def test_a_key_that_this_version_does_not_know_is_left_alone(ground: Ground, name: str) -> None:
+    ground.run([("SET", name, "x")])
+    before = ground.stage.digest()
+
+    seen = await examine(repair=True)
+
+    assert (seen.unknown, seen.harms) == ({name}, {})
+    assert ground.stage.digest() == before
+
+
+@pytest.mark.parametrize("field", ["attempts", "lost", "releases", "misses"])
+async def test_a_job_that_was_started_before_has_no_deadline(ground: Ground, field: str) -> None:
+    await ground.make("queued", ttl=60)
+    ground.run([("HSET", "job:a", field, 1), ("ZREM", "expiring:default", "a")])
+
+    assert await ground.examine() == {}
+
+
+async def test_a_worker_that_is_dead_need_not_be_listed(ground: Ground) -> None:
+    await ground.make("beating")
+    ground.run([("HSET", "worker:worker1", "heartbeat", 1), ("ZREM", "workers", "worker1")])
+
+    assert await ground.examine() == {}
+
+
+async def test_a_worker_whose_record_has_ended_is_left_to_others(ground: Ground) -> None:
+    await ground.make("beating")
+    ground.run([("DEL", "worker:worker1"), ("ZADD", "workers", 1, "worker1")])
+
+    assert await ground.examine() == {}
+
+
+async def test_a_running_job_goes_on_though_a_number_is_lost(ground: Ground) -> None:
+    await ground.make("started")
+    ground.run([("HSET", "job:a", "max_lost", "inf")])
+
+    await ground.examine(repair=True)
+
+    assert ground.stage.status("a") == "started"
+
+
+async def test_a_job_that_has_failed_keeps_its_reason_though_a_number_is_lost(ground: Ground) -> None:
+    await ground.make("failed")
+    ground.run([("HSET", "job:a", "failure_ttl", "soon")])
+
+    await ground.examine(repair=True)
+
+    assert ground.stage.job("a").error_type == "ValueError"
+
+
+async def test_a_saved_job_that_is_failed_is_kept_as_long_as_it_was_to_be(ground: Ground) -> None:
+    await ground.make("created")
+    ground.run([("HDEL", "job:a", "queue"), ("HSET", "job:a", "failure_ttl", -1)])
+
+    assert set(await ground.examine(repair=True)) == {"no_queue"}
+
+    assert ground.stage.ttl(ground.space.keys.job("a")) == -1
+
+
+async def test_a_job_that_is_failed_belongs_to_no_execution(ground: Ground) -> None:
+    await ground.make("started")
+    ground.run([("HSET", "job:a", "status", "nonsense", "place", 1, "request", "stopped", "settled", "w:1")])
+
+    await ground.examine(repair=True)
+
+    held = ground.stage.db.hkeys(ground.space.keys.job("a"))
+    assert {b"token", b"place", b"request", b"settled"}.isdisjoint(held)
+
+
+async def test_a_scheduled_job_that_lost_its_time_is_run_now(ground: Ground) -> None:
+    await ground.make("scheduled")
+    ground.run([("HSET", "job:a", "created_at", 2**52), ("ZREM", "scheduled:default", "a")])
+
+    await ground.examine(repair=True)
+    await burst(ground.queue)
+
+    assert await (await Job.fetch("a")).return_value() == 3
 
 
 async def test_jobs_are_put_back_behind_those_of_their_priority(ground: Ground) -> None:
@@ -114,14 +215,19 @@ async def test_a_repair_that_is_broken_off_and_begun_anew_mends_the_rest(ground:
 @pytest.mark.parametrize(
     "foreign", ["queue:default", "meta:default", "wake:default", "queues", "expiring:default"]
 )
-@pytest.mark.parametrize(("part", "damaged"), [("records", "status"), ("jobs", "")])
+@pytest.mark.parametrize(
+    ("part", "command"),
+    [
+        ("records", ("HDEL", "job:a", "status")),
+        ("records", ("HSET", "job:a", "ttl", "soon")),
+        ("jobs", ("HDEL", "job:a", "")),
+    ],
+)
 async def test_while_a_foreign_key_is_in_the_way_nothing_is_half_mended(
-    ground: Ground, foreign: str, part: str, damaged: str
+    ground: Ground, foreign: str, part: str, command: Command
 ) -> None:
     await ground.make("queued")
-    ground.run(
-        [("ZREM", "queue:default", "a"), ("HDEL", "job:a", damaged), ("DEL", foreign), ("SET", foreign, "x")]
-    )
+    ground.run([("ZREM", "queue:default", "a"), command, ("DEL", foreign), ("SET", foreign, "x")])
     before = ground.stage.digest()
 
     seen = await ground.stage.run(mending.mend(ground.space.keys, part, [b"a"], repair=True))

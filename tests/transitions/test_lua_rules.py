@@ -24,7 +24,7 @@ LONG = {
     "settle": 160,
     "recover": 120,
     "mend/jobs": 130,
-    "mend/keys": 90,
+    "mend/keys": 95,
     "mend/records": 105,
 }
 #: Exact answers of these need every id that is past its ttl; prune keeps them few.
@@ -181,7 +181,7 @@ def test_no_script_may_be_much_longer_than_it_is(name: str) -> None:
 
 @each_library
 def test_libraries_are_short(name: str) -> None:
-    assert len(lua.library(name).splitlines()) <= 26
+    assert len(lua.library(name).splitlines()) <= 28
 
 
 @pytest.mark.parametrize("name", [*lua.SCRIPTS, *(f"lib/{name}" for name in lua.LIBRARIES)])

@@ -21,6 +21,8 @@ local function is_right(h, score)
     local keep = kept_ms(h)
     return keep < 0 and score == math.huge or keep >= 0 and score > 0 and score <= now + keep + day_ms
   end
-  return h.status == "queued" and math.abs(offset(h, score)) < STEP / 2
-    or h.status ~= "queued" and score > 0 and score < (h.status == "started" and now + 2 * lease_of(h) or 2 ^ 53)
+  if h.status == "queued" then
+    return math.abs(offset(h, score)) < STEP / 2
+  end
+  return score > 0 and score < (h.status == "started" and now + 2 * lease_of(h) or 2 ^ 53)
 end

@@ -77,8 +77,8 @@ end
 local function date(id, h)
   local score = score_in("expiring", h, id)
   local is_new = not (h.attempts or h.lost or h.releases or h.misses)
-  if not score and h.ttl and is_new and found("no_deadline", id, h.queue)
-    or score and h.ttl and not (score > 0 and score <= now + h.ttl + day_ms) and found("score_deadline", id, h.queue) then
+  local is_wrong = score and h.ttl and not (score > 0 and score <= now + h.ttl + day_ms)
+  if is_wrong and found("score_deadline", id, h.queue) or not score and h.ttl and is_new and found("no_deadline", id, h.queue) then
     redis.call("ZADD", prefix .. "expiring:" .. h.queue, whole((h.enqueued_at or now) + h.ttl), id)
   end
 end
@@ -115,9 +115,10 @@ for i = 8, #ARGV do
   for _, name in ipairs(h and NUMBERS or {}) do
     h[name] = h[name] and is_field(name, h[name]) and h[name] or nil
   end
-  if h and not h.gone and is_name(h.queue) and h.status == "created" then
+  local is_whole = h and not h.gone and is_name(h.queue)
+  if is_whole and h.status == "created" then
     limit("ttl_saved", id, "job", 1000)
-  elseif h and not h.gone and is_name(h.queue) and FILED[h.status] then
+  elseif is_whole and FILED[h.status] then
     examine(id, h)
   end
 end

@@ -39,7 +39,7 @@ function CHECKS.result(name, h)
     if found("result_orphan", name) then
       redis.call("UNLINK", prefix .. name)
     end
-  elseif h.status == "finished" then
+  else
     local ttl_ms = h.result_ttl and is_number(h.result_ttl) and h.result_ttl or result_ttl_ms
     if tonumber(ttl_ms) >= 0 then
       limit("result_ttl", name, ttl_ms)
@@ -69,19 +69,25 @@ function CHECKS.heartbeat(name)
 end
 CHECKS.hold = CHECKS.heartbeat
 
-for i = 5, #ARGV do
-  local name = ARGV[i]
+local function examine(name)
   local kind, colon, rest = string.match(name, "^([^:]*)(:?)(.*)$")
-  local held, check = type_of(name), CHECKS[kind]
-  if held ~= "none" and not (TYPES[kind] and (colon == "") == (SINGLE[kind] or false)) then
+  local held, check, is_single = type_of(name), CHECKS[kind], SINGLE[kind] or false
+  if held == "none" then
+    return
+  end
+  if not TYPES[kind] or (colon == "") ~= is_single then
     found("unknown_key", name)
     left()
-  elseif held ~= "none" and held ~= TYPES[kind] then
+  elseif held ~= TYPES[kind] then
     aside("foreign_type", name)
-  elseif held ~= "none" and not is_ours(kind, rest) then
+  elseif not is_ours(kind, rest) then
     aside("foreign_name", name)
-  elseif held ~= "none" and check then
+  elseif check then
     check(name, record(rest, { "status", "queue", "function", "gone", "result_ttl" }))
   end
+end
+
+for i = 5, #ARGV do
+  examine(ARGV[i])
 end
 return words

@@ -18,7 +18,6 @@ local changing       = ARGV[6] -- str   such that change, and have a default
 -- include: record
 -- include: filed
 -- include: fence
--- include: fence
 -- include: kept
 -- include: ended
 
@@ -36,7 +35,7 @@ local function numbers(id, h)
   for _, name in ipairs(NUMBERS) do
     local text = h[name]
     if text and not is_field(name, text) then
-      if found("number", id .. " " .. name) then
+      if found("number", id .. " " .. name, h.queue) then
         redis.call("HDEL", prefix .. "job:" .. id, name)
       end
       h[name] = nil
@@ -57,7 +56,6 @@ local function fail(id, h, reason)
   redis.call("HSET", job_key, "status", "failed", "queue", h.queue, "ended_at", whole(now))
   redis.call("HSET", job_key, "fence", whole(fence_of(h.token, h.settled, h.fence)))
   redis.call("HSET", job_key, "error_type", "PayloadError", "error_message", reason, "exc_info", "PayloadError: " .. reason)
-  redis.call("HSET", job_key, "fence", whole(fence_of(unpack(redis.call("HMGET", job_key, "token", "settled", "fence")))))
   redis.call("HDEL", job_key, "token", "place", "request", "settled")
   redis.call("PERSIST", job_key)
   redis.call("UNLINK", prefix .. "result:" .. id)
@@ -72,7 +70,7 @@ local function understand(id, h)
     wanted = found("no_queue", id, h.queue)
     if wanted and ENDED[h.status] then
       redis.call("HSET", prefix .. "job:" .. id, "queue", h.queue)
-    elseif not ENDED[h.status] then
+    else
       reason = "the name of its queue is lost"
     end
   end
