@@ -16,6 +16,8 @@ MENDING = sorted(f"mend/{path.stem}" for path in FOLDER.glob("mend/*.lua"))
 #: What only these include.
 MENDING_LIBRARIES = ["aside", "filed", "found", "record", "scores", "types"]
 LIBRARIES = sorted({path.stem for path in FOLDER.glob("lib/*.lua")} - {*MENDING_LIBRARIES})
+#: Every source.
+FILES = (*SCRIPTS, *MENDING, *(f"lib/{name}" for name in sorted([*LIBRARIES, *MENDING_LIBRARIES])))
 
 WRITES = {
     "DEL", "UNLINK", "SET", "HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "ZREMRANGEBYSCORE", "ZREMRANGEBYRANK",

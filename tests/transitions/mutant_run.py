@@ -25,10 +25,13 @@ from _pytest.runner import runtestprotocol
 from aqueue._redis.source import from_url
 from aqueue._redis.sync_client import SyncClient
 from tests.servers import Server
+from tests.transitions import lua_source as lua
 from tests.transitions.mutants import Mutant, Workshop, mutants
 from tests.transitions.test_model import run_model
 
 FOLDER = Path(__file__).parent
+#: Where the tests are.
+FOLDERS = (FOLDER, FOLDER.parent / "doctor")
 CAUGHT = FOLDER / "caught.json"
 #: In place of a test's name.
 MODEL = "the model"
@@ -38,8 +41,10 @@ SHARES = 2
 OWN = {
     "enqueue": ["test_enqueue", "test_order"],
     "claim": ["test_claim", "test_order"],
-    "settle": ["test_settle", "test_order"],
-    "recover": ["test_recover", "test_order"],
+    "settle": ["test_settle", "test_order", "test_damaged_fields"],
+    "recover": ["test_recover", "test_order", "test_damaged_fields"],
+    "promote": ["test_promote", "test_damaged_fields"],
+    "cancel": ["test_cancel", "test_damaged_fields"],
     "requeue": ["test_requeue", "test_order"],
     "pause": ["test_queues"],
     "drop": ["test_queues"],
@@ -47,6 +52,7 @@ OWN = {
     "count": ["test_reads"],
     "list": ["test_reads"],
     "position": ["test_reads"],
+    **{name: ["test_damage", "test_mending"] for name in lua.MENDING},
 }
 #: Tests that walk all scripts.
 SHARED = ["test_foreign_types", "test_permissions", "test_replay", "test_table"]
@@ -90,7 +96,8 @@ class MutantRun:
             caught: dict[str, str | None] = {}
             for number, mutant in enumerate(self.share):
                 workshop.change(mutant)
-                caught[str(mutant)] = self._by_tests(session, mutant, number, workshop) or _by_model(server)
+                by_test = self._by_tests(session, mutant, number, workshop)
+                caught[str(mutant)] = by_test or _by_model(mutant, server)
                 workshop.restore(mutant)
             self.report.write_text(json.dumps(caught))
         return True
@@ -130,7 +137,9 @@ def _fails(item: pytest.Item, items: list[pytest.Item]) -> bool:
     return any(report.failed for report in runtestprotocol(item, nextitem=other, log=False))
 
 
-def _by_model(server: Server) -> str | None:
+def _by_model(mutant: Mutant, server: Server) -> str | None:
+    if all(name in lua.MENDING for name in mutant.scripts):
+        return None  # it plays none of these
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             run_model(SyncClient(from_url(server.url)), runs=40, steps=50, shrink=False)
@@ -162,8 +171,9 @@ def _share(number: int) -> list[Mutant]:
 
 def run_share(number: int, report: Path) -> None:
     files = {name for names in OWN.values() for name in names} | {*SHARED}
-    files |= {f"test_{name}" for name in ("amend", "cancel", "delete", "extend", "promote", "prune")}
-    paths = [str(FOLDER / f"{name}.py") for name in sorted(files)]
+    files |= {f"test_{name}" for name in ("amend", "delete", "extend", "prune")}
+    found = [path for folder in FOLDERS for path in sorted(folder.glob("test_*.py"))]
+    paths = [str(path) for path in found if path.stem in files]
     options = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore", "--assert=plain"]
     pytest.main([*paths, *options], plugins=[MutantRun(_share(number), report)])
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from aqueue._redis import operations
-from aqueue._redis.scripts import load
+from aqueue._redis import mending, operations
+from aqueue._redis.scripts import Script, load
 from tests.transitions import lua_source as lua
 
 #: Commands that clear something: what is left behind would come back to bite.
@@ -51,6 +51,7 @@ _OWN_CALL = re.compile(r"^\s*(\w+)\(.*\)$")
 _MARK = re.compile(rf"^\s*(?:{'|'.join(MARKS)})\[\w+\] = .*$")
 
 _SPARES = "what it spares would change nothing"
+_OFTEN = "a key that is read once more says the same"
 #: Mutants that nobody can notice: (file, part of the mutant's name) -> reason.
 NO_GUARD = {
     ("claim", "if deadline then -> if true"): _SPARES,
@@ -69,14 +70,26 @@ NO_GUARD = {
     ("enqueue", "-> local front = true"): _SPARES,
     ("enqueue", "-> if true and #places + #due > 0"): _SPARES,
     ("lib/ended", "-> if keep >= 0 and true"): _SPARES,
+    ("lib/found", "if ready[queue] == nil then -> if true"): _OFTEN,
     ("lib/typed", "if (typed_queues[queue] or 0) >= count then -> if false"): _SPARES,
+    ("lib/typed", "-> if (false or 0) >= count"): _SPARES,
     ("lib/typed", "typed_queues[queue] = count -> (nothing)"): _SPARES,
     ("list", "-> if false"): "the long way gives the same page",
     ("list", '-> if registry ~= "queue" or false'): "the long way gives the same page",
+    ("mend/jobs", "if readable[name] == nil then -> if true"): _OFTEN,
+    ("mend/jobs", "if at <= (highest[subject] or -1) then -> if false"): _OFTEN,
+    ("mend/jobs", "-> if at <= (false or -1)"): _OFTEN,
     ("settle", 'if kind == "retry" then -> if true'): _SPARES,
+    ("settle", 'if ARGV[i + 2] == "finish" then -> if false'): _SPARES,
     ("settle", "unpack(false and FINISHED"): _SPARES,
     ("settle", "if h[4] then -> if true"): _SPARES,
     ("settle", 'if said ~= "ok" then -> if true'): _SPARES,
+}
+
+
+#: Every script of ours.
+_SCRIPTS: dict[str, Script] = operations._SCRIPTS | {
+    script.name: script for script in mending._MENDING.values()
 }
 
 
@@ -84,7 +97,7 @@ NO_GUARD = {
 class Mutant:
     """One line of one file, changed."""
 
-    #: "claim" or "lib/place".
+    #: "claim", "mend/jobs" or "lib/place".
     file: str
     line: int
     before: str
@@ -111,7 +124,7 @@ class Mutant:
     def scripts(self) -> list[str]:
         """Those that hold the changed line."""
         place = f"lua/{self.file}.lua:{self.line}"
-        return [name for name, script in operations._SCRIPTS.items() if place in script.lines]
+        return [name for name, script in _SCRIPTS.items() if place in script.lines]
 
 
 def mutants() -> list[Mutant]:
@@ -126,11 +139,11 @@ def mutants() -> list[Mutant]:
 def all_mutants() -> Iterator[Mutant]:
     """Each once."""
     seen: Counter[tuple[str, str]] = Counter()
-    for file in (*lua.SCRIPTS, *(f"lib/{name}" for name in lua.LIBRARIES)):
+    for file in lua.FILES:
         for at, line in enumerate(lua.source(file).splitlines(), 1):
-            seen[file, line] += 1
+            seen[file, line.strip()] += 1
             for after in dict.fromkeys(_changes(re.sub(r"\s*--.*", "", line))):
-                yield Mutant(file, at, line, after, seen[file, line])
+                yield Mutant(file, at, line, after, seen[file, line.strip()])
 
 
 def _changes(line: str) -> Iterator[str]:
@@ -197,11 +210,11 @@ def _without_comparisons(line: str) -> Iterator[str]:
 
 
 class Workshop:
-    """A copy of the sources, in which one line at a time is changed, and the operations' scripts with it."""
+    """A copy of the sources, in which one line at a time is changed, and the scripts in use with it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in (*lua.SCRIPTS, *(f"lib/{name}" for name in lua.LIBRARIES)):
+        for name in lua.FILES:
             path = folder / f"{name}.lua"
             path.parent.mkdir(exist_ok=True)
             path.write_text(lua.source(name))
@@ -215,7 +228,11 @@ class Workshop:
     def _load(self, mutant: Mutant, text: str) -> None:
         self.write(mutant, text)
         for name in mutant.scripts:
-            operations._SCRIPTS[name] = load(name, self.folder)
+            script, part = load(name, self.folder), name.removeprefix("mend/")
+            if part == name:
+                operations._SCRIPTS[name] = script
+            else:
+                mending._MENDING[part], mending._LOOKING[part] = script, mending._harmless(script)
 
     def write(self, mutant: Mutant, text: str) -> None:
         (self.folder / f"{mutant.file}.lua").write_text(text)

@@ -17,7 +17,7 @@ from tests.transitions.stage import Stage
 def test_every_condition_and_every_read_before_a_write_is_taken_away() -> None:
     changed = {(mutant.file, mutant.line) for mutant in all_mutants()}
 
-    for name in (*lua.SCRIPTS, *(f"lib/{name}" for name in lua.LIBRARIES)):
+    for name in lua.FILES:
         for number, line in enumerate(lua.code(lua.source(name)).splitlines(), 1):
             if re.match(r"\s*(if|elseif) |typed\(", line):
                 assert (name, number) in changed, line

@@ -377,6 +377,13 @@ async def test_a_retry_that_was_recorded_is_ok_though_the_job_was_canceled_since
     assert await stage.settle(lease, Retried(BOOM, 0)) == "ok"
 
 
+async def test_what_was_settled_is_told_again_though_a_foreign_key_is_in_the_way(stage: Stage) -> None:
+    lease = await stage.finished("a")
+    stage.db.set(stage.keys.registry("started", "default"), "foreign")
+
+    assert await stage.settle(lease, Finished(None)) == "ok"
+
+
 async def test_the_same_lease_twice_in_one_call_is_settled_once(stage: Stage) -> None:
     lease = await stage.start("a")
     words = await stage.run(operations.settle(stage.keys, [(lease, Retried(BOOM, 0)), (lease, BOOM)]))

@@ -35,11 +35,9 @@ while i <= #ARGV do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local h = facts(prefix .. "job:" .. id, unpack(kind == "finish" and FINISHED or OTHERS))
   jobs[#jobs + 1] = h
-  h[2] = h[3] and h[2] -- damaged: nothing can be recorded where no queue is named, however often it is tried
+  h[2] = h[3] and h[2] -- damaged: nothing can be recorded where no queue is named; recover takes it from its registry
   if h[2] ~= token then
     settled[#jobs] = facts(prefix .. "job:" .. id, "settled")[1]
-  elseif h[1] == "started" and not h[3] then
-    h[2] = false -- its registry knows the queue that its record has lost: recover takes it back from there
   elseif h[1] == "started" then
     if ARGV[i + 2] == "finish" then
       typed(h[3], "started", "finished")
