@@ -81,7 +81,7 @@ async def _send(client: Client, calls: Sequence[Operation[Stored]]) -> list[Stor
         for at, call in enumerate(calls):
             if patience:
                 most = min(len(calls), at + IN_FLIGHT)
-                while len(begun) < most and (len(begun) == at or begun[-1] is not None):
+                while len(begun) < most and all(map(_goes_smoothly, begun[at:])):
                     begun.append(client.begin(calls[len(begun)]))
             elif at == len(begun) or begun[at] is None:
                 break
@@ -96,6 +96,11 @@ async def _send(client: Client, calls: Sequence[Operation[Stored]]) -> list[Stor
         for answer in filter(None, begun[len(outcomes) :]):
             answer.cancel()
     return outcomes
+
+
+def _goes_smoothly(begun: Begun | None) -> bool:
+    """Whether a call that is begun now comes behind this one: what fails is sent again later."""
+    return begun is not None and not (begun.done() and begun.exception() is not None)
 
 
 def _batches(new: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:

@@ -143,6 +143,16 @@ async def test_enqueue_many_is_in_exactly_once_after_a_cut(far: Queue, proxy: Pr
     assert await far.get_job_ids() == ["first", *(job.id for job in made)]
 
 
+@pytest.mark.parametrize("action", ["cut before", "cut after"])
+async def test_enqueue_many_keeps_the_order_after_a_cut(far: Queue, proxy: Proxy, action: Any) -> None:
+    await far.enqueue(jobs.nothing, job_id="second")  # from now on several calls are on their way at once
+    proxy.on(ENQUEUE, action)
+
+    made = await far.enqueue_many([Queue.prepare_data(jobs.nothing)] * 600)
+
+    assert await far.get_job_ids() == ["first", "second", *(job.id for job in made)]
+
+
 async def test_enqueue_many_names_what_is_in_when_the_outcome_is_unknown(
     hurry: None, far: Queue, proxy: Proxy
 ) -> None:
