@@ -93,8 +93,9 @@ class _Ids:
         try:
             random = self._drawn.pop()  # in one step: other threads draw, too
         except IndexError:
-            self._drawn = drawn = _draw(_DRAWN)
-            random = drawn.pop()
+            drawn = _draw(_DRAWN)
+            random = drawn.pop()  # before others see them
+            self._drawn = drawn
         return f"{time.time_ns() // 1_000_000:011x}{random}"
 
 
