@@ -141,6 +141,12 @@ class SentinelSet:
         port = max(ports, key=ports.count)
         return next(server for server in self.servers if server.port == port)
 
+    @property
+    def failovers(self) -> int:
+        """How often the sentinels have named another master."""
+        told = [sentinel.client().sentinel_master(SERVICE)["config-epoch"] for sentinel in self.sentinels]
+        return max(map(int, told))
+
     def point_at(self, server: Server) -> None:
         """Let the sentinels name this server from now on, without a failover and without a word."""
         for sentinel in self.sentinels:
