@@ -149,7 +149,8 @@ async def every_end(stage: Stage) -> None:
     plans: dict[str, str] = {}
     for _ in range(stage.number("plans")):
         plan = _plan(stage.dice, stage.number("steps"))
-        retries = Retry(max=plan.count("r") + plan.count("t"))
+        again = plan.count("r") + plan.count("t")
+        retries = Retry(max=again) if again else None
         job = await stage.enqueue(jobs.follow, plan, retry=retries, job_timeout=4)
         plans[job.id] = plan
     asked: set[int] = set()
