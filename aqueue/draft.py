@@ -43,7 +43,9 @@ class Pattern:
         Raises:
             SettingsError: A worker could not import it, or it cannot run as the options say.
         """
-        self.path, self._first = split_call(func, ())
+        path, first = split_call(func, ())
+        self.path: str = path
+        self._first: tuple[Any, ...] = first
         if options.executor == "thread" and not isinstance(func, str) and is_coroutine_function(func):
             raise SettingsError(
                 f'executor="thread" cannot run {self.path}, a coroutine function: leave it out for a task of '
@@ -51,7 +53,7 @@ class Pattern:
             )
         self.mode: str = "front" if options.at_front else ""
         self.durability: str | None = options.durability
-        self._fields = {b"function": self.path.encode(), **options.fields()}
+        self._fields: dict[bytes, bytes] = {b"function": self.path.encode(), **options.fields()}
         if executor is not None:
             self._fields.setdefault(b"executor", executor.encode())
 

@@ -164,7 +164,8 @@ class NotReplicated(EnqueueUncertain):
     def __init__(self, job_id: str, *, durability: str, confirmed: int) -> None:
         super().__init__(job_id, cause="")
         missing = "the disk has not" if durability == "fsync" else f"only {confirmed} replicas have"
-        self.args = (
+        Exception.__init__(
+            self,
             f"job {job_id!r} is in the queue, but {missing} confirmed it (durability={durability!r}): "
             "`await error.retry()` waits again and never enqueues it twice",
         )
