@@ -35,7 +35,7 @@ FOLDERS = (FOLDER, FOLDER.parent / "doctor")
 CAUGHT = FOLDER / "caught.json"
 #: In place of a test's name.
 MODEL = "the model"
-#: Processes that share the mutants.
+#: Processes that share the mutants of the engine's scripts, and one more for those of the repair alone.
 SHARES = 2
 #: Of a script: the tests made for it, where that is not the file of its name alone.
 OWN = {
@@ -138,7 +138,7 @@ def _fails(item: pytest.Item, items: list[pytest.Item]) -> bool:
 
 
 def _by_model(mutant: Mutant, server: Server) -> str | None:
-    if all(name in lua.MENDING for name in mutant.scripts):
+    if _is_mending(mutant):
         return None  # it plays none of these
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -146,6 +146,10 @@ def _by_model(mutant: Mutant, server: Server) -> str | None:
     except Exception:
         return MODEL
     return None
+
+
+def _is_mending(mutant: Mutant) -> bool:
+    return all(name in lua.MENDING for name in mutant.scripts)
 
 
 def _name(item: pytest.Item) -> str:
@@ -160,9 +164,13 @@ def _concerns(item: pytest.Item, script: str) -> bool:
 
 def _share(number: int) -> list[Mutant]:
     """Whole files, so that what caught one mutant is tried on its neighbours."""
+    mending = [mutant for mutant in mutants() if _is_mending(mutant)]
+    if number == SHARES:
+        return mending
     by_file: dict[str, list[Mutant]] = {}
     for mutant in mutants():
-        by_file.setdefault(mutant.file, []).append(mutant)
+        if not _is_mending(mutant):
+            by_file.setdefault(mutant.file, []).append(mutant)
     shares: list[list[Mutant]] = [[] for _ in range(SHARES)]
     for found in sorted(by_file.values(), key=len, reverse=True):
         min(shares, key=len).extend(found)
@@ -181,7 +189,7 @@ def run_share(number: int, report: Path) -> None:
 def run_all() -> dict[str, str | None]:
     """Every mutant -> the test that caught it, or None."""
     with tempfile.TemporaryDirectory() as folder:
-        reports = [Path(folder) / str(number) for number in range(SHARES)]
+        reports = [Path(folder) / str(number) for number in range(SHARES + 1)]
         command = [sys.executable, "-m", "tests.transitions.mutant_run"]
         started = [
             subprocess.Popen(
