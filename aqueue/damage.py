@@ -109,7 +109,6 @@ KINDS: dict[str, Kind] = {
     "queue_unlisted": Kind(
         "a queue has jobs and is not on the list of queues", "workers do not look after it", "put it there"
     ),
-    "queue_empty": Kind("a queue is on the list of queues, and nothing else of it is left", _WRONG, _UNLIST),
     "queue_name": Kind("a name on the list of queues that no queue can have", _WRONG, _UNLIST),
     "wake_long": Kind("more than one wake token of a queue", "workers wake in vain", "leave one"),
     "wake_paused": Kind("a wake token of a paused queue", "workers wake in vain", "remove it"),

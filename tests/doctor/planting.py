@@ -301,7 +301,6 @@ PLANTS = [
     Plant("history_long", "retried", [("RPUSH", "history:a", *[ENTRY] * 20)], ends=DONE),
     # queues
     Plant("queue_unlisted", "queued", [("SREM", "queues", "default")], ends=DONE),
-    Plant("queue_empty", "queued", [("SADD", "queues", "ghost")], ends=DONE),
     Plant("queue_name", "queued", [("SADD", "queues", "a b", b"\xff")], ends=DONE),
     Plant("wake_long", "queued", [("RPUSH", "wake:default", *"abcdefgh")], ends=DONE),
     *(Plant("wake_paused", "queued", [*tokens, ("HSET", "meta:default", "paused", "1")])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aqueue import Job
+from aqueue import Job, Queue
 from aqueue._redis import mending
 from aqueue.mending import examine
 from tests import tasks
@@ -31,9 +31,37 @@ async def test_nothing_is_damaged_that_we_wrote(ground: Ground, status: str, job
 
 async def test_a_queue_without_jobs_is_no_damage(ground: Ground) -> None:
     await ground.stage.pause(queue="paused")
+    await ground.stage.pause(queue="resumed")
     await ground.stage.pause(queue="resumed", paused=False)
 
     assert await ground.examine() == {}
+
+
+async def test_a_job_that_waits_ahead_of_all_others_is_in_its_place(ground: Ground) -> None:
+    await ground.stage.pause()
+    for _ in range(2):
+        await Queue(is_async=False).enqueue(tasks.add, 1, 2, priority=5)
+
+    assert await ground.examine() == {}
+
+
+@pytest.mark.parametrize("when", [-(10**16), 0, 10**16])
+async def test_a_time_that_cannot_have_been_is_not_counted_from(ground: Ground, when: int) -> None:
+    await ground.make("canceled")
+    await ground.make("queued", "b", ttl=60)
+    ground.run(
+        [
+            ("HSET", "job:a", "ended_at", when),
+            ("ZREM", "canceled:default", "a"),
+            ("HSET", "job:b", "enqueued_at", when),
+            ("ZREM", "expiring:default", "b"),
+        ]
+    )
+
+    assert {"unfiled_ended", "no_deadline"} <= set(await ground.examine(repair=True))
+    assert await ground.examine() == {}
+    await ground.stage.prune()
+    assert (ground.stage.status("a"), ground.stage.status("b")) == ("canceled", "queued")
 
 
 async def test_a_job_that_ended_long_ago_and_whose_record_went_first_is_left_to_prune(ground: Ground) -> None:

@@ -1,5 +1,5 @@
 -- kept_ms(h): how long an ended job is kept, -1 for ever. lease_of(h): how long its holder's leases are.
--- offset(h, score): its place within its priority. is_right(h, score): whether it can lie at this score.
+-- offset(h, score): its place within its priority, or ahead of all. is_right(h, score): whether it can lie there.
 -- include: kept
 -- include: place
 local function kept_ms(h)
@@ -14,7 +14,7 @@ local function lease_of(h)
   return lease and is_number(lease) and tonumber(lease) or lease_ms
 end
 local function offset(h, score)
-  return score + tonumber(h.priority or "0") * STEP
+  return score + (score < -100.5 * STEP and 101 or tonumber(h.priority or "0")) * STEP
 end
 local function is_right(h, score)
   if ENDED[h.status] then

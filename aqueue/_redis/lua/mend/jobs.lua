@@ -19,6 +19,7 @@ local numbers        = ARGV[7] -- str   fields that are whole numbers
 -- include: record
 -- include: filed
 -- include: scores
+-- include: since
 -- include: wake
 
 local NAMES, NUMBERS = { "status", "queue", "function", "gone", "token" }, {}
@@ -39,11 +40,11 @@ end
 -- belongs(h): the score that it would have; of a queued one, its place is given when it is filed
 local function belongs(h)
   if ENDED[h.status] then
-    return kept_ms(h) < 0 and math.huge or (h.ended_at or now) + kept_ms(h)
+    return kept_ms(h) < 0 and math.huge or since(h.ended_at) + kept_ms(h)
   elseif h.status == "started" then
     return now + lease_of(h)
   end
-  return h.status == "deferred" and tonumber(h.created_at or now) or now
+  return h.status == "deferred" and since(h.created_at) or now
 end
 
 -- file(id, h, score): put it where it belongs
@@ -79,7 +80,7 @@ local function date(id, h)
   local is_new = not (h.attempts or h.lost or h.releases or h.misses)
   local is_wrong = score and h.ttl and not (score > 0 and score <= now + h.ttl + day_ms)
   if is_wrong and found("score_deadline", id, h.queue) or not score and h.ttl and is_new and found("no_deadline", id, h.queue) then
-    redis.call("ZADD", prefix .. "expiring:" .. h.queue, whole((h.enqueued_at or now) + h.ttl), id)
+    redis.call("ZADD", prefix .. "expiring:" .. h.queue, whole(since(h.enqueued_at) + h.ttl), id)
   end
 end
 

@@ -16,11 +16,9 @@ local COUNTERS = { "seq", "front", "finished", "failed", "stopped", "canceled", 
 
 local function listing(queue)
   local is_listed = fits("queues") and redis.call("SISMEMBER", queues_key, queue) == 1
-  local is_used, is_empty = false, type_of("meta:" .. queue) == "none"
+  local is_used = false
   for _, registry in ipairs(REGISTRIES) do
-    local held = type_of(registry .. ":" .. queue)
-    is_used = is_used or held == TYPES[registry]
-    is_empty = is_empty and held == "none"
+    is_used = is_used or type_of(registry .. ":" .. queue) == TYPES[registry]
   end
   if not is_name(queue) then
     if is_listed and found("queue_name", queue) then
@@ -28,8 +26,6 @@ local function listing(queue)
     end
   elseif is_used and not is_listed and found("queue_unlisted", queue, queue) then
     redis.call("SADD", queues_key, queue)
-  elseif is_listed and is_empty and found("queue_empty", queue, queue) then
-    redis.call("SREM", queues_key, queue)
   end
 end
 
