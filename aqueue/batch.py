@@ -15,11 +15,13 @@ from aqueue._redis.coalescer import Answer, Begun, batches, own_error
 from aqueue._redis.faults import PATIENCE
 from aqueue._redis.operations import NewJob, Operation, Stored
 from aqueue.connection import Namespace
-from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain
+from aqueue.errors import BatchError, DuplicateJobError, EnqueueUncertain, NotReplicated
 from aqueue.jobs import Job
 
 #: Calls on their way at the same time: Redis need not wait for the next one, nor others for all of them.
 IN_FLIGHT = 3
+#: The answer for jobs that are in the queue, though nobody has confirmed that they are safe there.
+_STORED: Answer = (0, "queued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ async def enqueue_batches(
 
     Raises:
         BatchError: With `enqueued` and `not_enqueued`. After a lost reply, the jobs of that call and those
-            not sent yet count as not enqueued; `retry` sends all again and doubles none.
+            not sent yet count as not enqueued; `retry` sends all again and doubles none. What is not
+            confirmed as it should be is enqueued nevertheless.
     """
     parts = list(_batches(new))
     outcomes = await _send(space.client, [operations.enqueue(space.keys, queue, part) for part in parts])
@@ -47,8 +50,8 @@ async def enqueue_batches(
     errors: list[Exception] = []
     for part, outcome in zip(parts, outcomes, strict=False):
         if isinstance(outcome, Exception):
-            answers += [None] * len(part)
             errors.append(own_error(outcome, part[0].id))
+            answers += [_STORED if isinstance(errors[-1], NotReplicated) else None] * len(part)
         else:
             answers += [(outcome.at_ms, word) for word in outcome.words]
     if errors:

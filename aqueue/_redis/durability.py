@@ -28,10 +28,10 @@ SERVER: Lookup[str] = Lookup([("INFO", "server")], lambda replies: _version(repl
 class Unconfirmed(AqueueError):
     """The server has it, but not in as many places as was asked for."""
 
-    def __init__(self, durability: str, reply: Any) -> None:
+    def __init__(self, durability: str, confirmed: int) -> None:
         super().__init__(durability)
         self.durability = durability
-        self.confirmed = _count(durability, reply)
+        self.confirmed = confirmed
 
 
 def questions(operation: Operation[Any]) -> list[tuple[Argument, ...]]:
@@ -60,8 +60,9 @@ def _wait(durability: str, patience_ms: int) -> tuple[Argument, ...]:
 
 def check(durability: str, reply: Any) -> None:
     """Raise Unconfirmed unless the reply is that of enough."""
-    if _count(durability, reply) < _wanted(durability):
-        raise Unconfirmed(durability, reply)
+    confirmed = int(reply[0] if durability == FSYNC else reply)
+    if confirmed < _wanted(durability):
+        raise Unconfirmed(durability, confirmed)
 
 
 def explain(durability: str, error: Exception, server: str) -> None:
@@ -81,10 +82,6 @@ def explain(durability: str, error: Exception, server: str) -> None:
 
 def _wanted(durability: str) -> int:
     return 1 if durability == FSYNC else int(durability.partition(":")[2])
-
-
-def _count(durability: str, reply: Any) -> int:
-    return int(reply[0] if durability == FSYNC else reply)
 
 
 def _version(reply: bytes) -> str:

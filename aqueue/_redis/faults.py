@@ -88,6 +88,10 @@ _FORBIDDEN = (
 #: The user and the command that it may not call, in and outside of scripts.
 _NO_PERMISSION = re.compile(r"User (\S+) has no permissions to run the '([\w|]+)' command")
 
+#: What a server says to WAIT and WAITAOF, after the calls before them were carried out.
+_OF_WAIT = re.compile(r"UNBLOCKED|WAIT|.*['`]wait(aof)?['`]", re.IGNORECASE)
+_REPLICA = re.compile(r"WAIT(AOF)? cannot be used with replica")
+
 #: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
 ServerError = redis_errors.RedisError
 
@@ -105,7 +109,14 @@ def judge(error: BaseException) -> Verdict:
     text = str(error)
     if text.startswith(_FORBIDDEN):
         return Verdict.REFUSED
+    if _REPLICA.match(text):
+        return Verdict.RECONNECT
     return _BY_WORD.get(text.partition(" ")[0], Verdict.FATAL)
+
+
+def is_of_wait(error: BaseException) -> bool:
+    """Whether it is about waiting for replicas or a disk: what was to be waited for is stored already."""
+    return _OF_WAIT.match(str(error)) is not None
 
 
 def is_distrust(error: BaseException) -> bool:
@@ -152,6 +163,7 @@ class Attempts:
                 "is not trusted" if is_distrust(error) else "refuses the credentials or lacks permissions"
             )
             reason = f"{trouble}: {describe(error)}"
+            self.uncertain = self.uncertain or is_of_wait(error)
             raise self._refused(reason, error) from error
         self.uncertain = self.uncertain or (sent and verdict is not Verdict.LOAD and not _answered(error))
         self._failures += 1
@@ -195,8 +207,8 @@ def asking(attempts: Attempts) -> Generator[None]:
 
 
 def _answered(error: BaseException) -> bool:
-    """Whether the server itself said no, and so did nothing; WAIT is unblocked after something was done."""
-    if str(error).startswith("UNBLOCKED"):
+    """Whether the server itself said no, and so did nothing."""
+    if is_of_wait(error):
         return False
     refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
     return refused or str(error).startswith("max number of clients reached")

@@ -16,7 +16,7 @@ from aqueue._core.durability import LOCAL
 from aqueue._redis import durability
 from aqueue._redis.client import explain, pack
 from aqueue._redis.connecting import connect_blocking
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, is_of_wait
 from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.permissions import lacking, missing_for
 from aqueue._redis.scripts import Argument, Script
@@ -88,7 +88,8 @@ class SyncClient:
             reply, *_, confirmed = self._try(commands, attempts, operation.script)
         except redis_errors.ResponseError as error:
             self._tried.discard(wanted)
-            self._explain(wanted, error)
+            if is_of_wait(error):
+                raise durability.Unconfirmed(wanted, 0) from error
             raise
         try:
             durability.check(wanted, confirmed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -22,7 +23,8 @@ from aqueue import (
     Worker,
     job,
 )
-from aqueue._redis import durability
+from aqueue._redis import durability, operations
+from aqueue._redis.operations import NewJob
 from aqueue.errors import BatchError
 from aqueue.sync import Queue as SyncQueue
 from tests.api import jobs
@@ -30,6 +32,7 @@ from tests.sentinels import SentinelSet
 from tests.servers import Server, redis_binary
 
 REDIS = redis_binary()
+NEW = NewJob("a", "n", ["function", "f", "data", b"x"])
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +215,8 @@ async def test_many_jobs_of_several_durabilities_keep_their_order(url: str, repl
     replica.freeze()
     with pytest.raises(NotReplicated) as caught:
         await queue.enqueue_many(datas)
-    assert (caught.value.enqueued, caught.value.not_enqueued) == (["j0"], ["j1", "j2", "j3", "j4"])
+    assert (caught.value.enqueued, caught.value.not_enqueued) == (["j0", "j1", "j2"], ["j3", "j4"])
+    assert await queue.get_job_ids() == ["j0", "j1", "j2"]
 
     replica.thaw()
     made = await retried(caught.value)
@@ -308,12 +312,48 @@ async def test_an_aof_that_is_turned_off_is_told_and_the_next_call_stores_nothin
         await queue.enqueue(jobs.nothing)
         client: Any = server.client()
         client.config_set("appendonly", "no")
-        for _ in range(2):
+        with pytest.raises(NotReplicated, match="is in the queue, but the disk has not confirmed") as caught:
+            await queue.enqueue(jobs.nothing)
+        for again in (caught.value.retry, lambda: queue.enqueue(jobs.nothing)):
             with pytest.raises(SettingsError, match="appendonly yes"):
-                await queue.enqueue(jobs.nothing)
+                await again()
 
+        assert caught.value.job_id in await queue.get_job_ids()
         assert await queue.count() == 2
         await queue.aclose()
+
+
+@pytest.mark.parametrize("wanted", ["replicated:1", "fsync"])
+async def test_a_replica_is_away_like_a_master_that_is_cut_off(
+    pair: SentinelSet, namespace: str, wanted: str
+) -> None:
+    url, name = pair.servers[1].url, namespace
+    queue, sync = Queue("q", url, namespace=name, durability=wanted), SyncQueue("q", url, namespace=name)
+    operation = operations.enqueue(queue.space.keys, "q", [dataclasses.replace(NEW, durability=wanted)])
+    with pytest.raises(QueueUnavailable, match="replica") as caught:
+        await queue.space.client.run(operation, patience=0.1)
+    with pytest.raises(QueueUnavailable, match="replica") as blocking:
+        sync._queue.space.connector.sync_client().run(operation, patience=0.1)
+
+    assert [error.value.uncertain for error in (caught, blocking)] == [False, False]
+    await queue.aclose()
+    sync.close()
+
+
+async def test_who_may_ask_no_more_hears_that_the_job_may_be_there(url: str, pair: SentinelSet) -> None:
+    queue = Queue("q", durability="replicated:1")
+    await queue.enqueue(jobs.nothing)
+    client: Any = pair.servers[0].client()
+    client.execute_command("ACL", "SETUSER", "default", "-wait")
+    try:
+        with pytest.raises(EnqueueUncertain, match=r"lacks permissions.*'wait'") as caught:
+            await queue.enqueue(jobs.nothing)
+        assert caught.value.job_id in await queue.get_job_ids()
+    finally:
+        client.execute_command("ACL", "SETUSER", "default", "+@all")
+
+    assert (await caught.value.retry()).id == caught.value.job_id
+    assert await queue.count() == 2
 
 
 def is_old(program: str | None) -> bool:
