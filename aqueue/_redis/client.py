@@ -21,7 +21,7 @@ from aqueue._redis import durability
 from aqueue._redis.coalescer import Answer, Begun, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe, is_of_wait
 from aqueue._redis.keys import Keys
-from aqueue._redis.line import Line, Switchboard
+from aqueue._redis.line import Line, Switchboard, Switchboards
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import _SCRIPTS, Lookup, NewJob, Operation
 from aqueue._redis.permissions import database_of, lacking, missing_for, missing_rules, remedy
@@ -85,7 +85,7 @@ class AsyncClient:
         self._calls = Switchboard(source)
         self._reads = Switchboard(source)
         #: What waits for replicas or a disk holds up nothing else.
-        self._durable = Switchboard(source)
+        self._durable = Switchboards(source)
         #: Which durabilities the server can answer for.
         self._tried: set[str] = set()
         self.subscriber: Subscriber = Subscriber(source)
@@ -134,7 +134,8 @@ class AsyncClient:
             if operation.durability == LOCAL:
                 [reply] = await self._try(self._calls, [_call(operation)], attempts, script, begun)
             else:
-                reply = await self._run_durably(operation, attempts)
+                with self._durable.board() as board:
+                    reply = await self._run_durably(board, operation, attempts)
         except redis_errors.ResponseError as error:
             explain(error, script)
             raise
@@ -266,11 +267,11 @@ class AsyncClient:
                 board.drop()
             await asyncio.sleep(attempts.pause())
 
-    async def _run_durably(self, operation: Operation[Any], attempts: Attempts) -> Any:
+    async def _run_durably(self, board: Switchboard, operation: Operation[Any], attempts: Attempts) -> Any:
         """Call a script and wait for its writes; that the server can say so is found out beforehand."""
-        board, wanted = self._durable, operation.durability
+        wanted = operation.durability
         if wanted not in self._tried:
-            await self._try_to_ask(wanted, attempts)
+            await self._try_to_ask(board, wanted, attempts)
         commands = [_call(operation), *durability.questions(operation)]
         try:
             reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
@@ -286,12 +287,12 @@ class AsyncClient:
             raise
         return reply
 
-    async def _try_to_ask(self, wanted: str, attempts: Attempts) -> None:
+    async def _try_to_ask(self, board: Switchboard, wanted: str, attempts: Attempts) -> None:
         """Find out, before anything is stored, that the server can say how safe it is."""
         failure: Exception | None = None
         with asking(attempts):
             try:
-                await self._try(self._durable, [durability.trial(wanted)], attempts)
+                await self._try(board, [durability.trial(wanted)], attempts)
             except redis_errors.ResponseError as error:
                 failure = error
         if failure is not None:

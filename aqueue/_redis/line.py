@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import hiredis
@@ -18,6 +20,8 @@ from aqueue._redis.source import Source
 
 #: Seconds without a reply, while one is due, after which a connection is given up; also for connecting.
 DEADLINE = 5.0
+#: Lines of a `Switchboards`.
+MOST = 10
 
 
 class Call:
@@ -201,6 +205,32 @@ class Switchboard:
         if line is not None:
             line.retire()
             await line.closed()
+
+
+class Switchboards:
+    """Lines for calls for which the server keeps the connection waiting: as far as possible, one for each."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        #: How many calls use each.
+        self._uses: dict[Switchboard, int] = {}
+
+    @contextmanager
+    def board(self) -> Generator[Switchboard]:
+        """One that nobody waits on, or, where there are too many already, the least used."""
+        found = min(self._uses, key=self._uses.__getitem__, default=None)
+        if found is None or (self._uses[found] and len(self._uses) < MOST):
+            found = Switchboard(self._source)
+        self._uses[found] = self._uses.get(found, 0) + 1
+        try:
+            yield found
+        finally:
+            self._uses[found] -= 1
+
+    async def aclose(self) -> None:
+        """Close all."""
+        for board in list(self._uses):
+            await board.aclose()
 
 
 def _noticed(opening: asyncio.Task[None]) -> None:

@@ -23,13 +23,14 @@ from aqueue import (
     Worker,
     job,
 )
-from aqueue._redis import durability, operations
+from aqueue._redis import durability, line, operations
 from aqueue._redis.operations import NewJob
 from aqueue.errors import BatchError
 from aqueue.sync import Queue as SyncQueue
 from tests.api import jobs
 from tests.sentinels import SentinelSet
 from tests.servers import Server, redis_binary
+from tests.support import wait_until
 
 REDIS = redis_binary()
 NEW = NewJob("a", "n", ["function", "f", "data", b"x"])
@@ -190,6 +191,35 @@ async def test_a_call_may_ask_for_less_than_its_queue_and_waits_behind_none_that
     assert not safe.done()
     frozen.thaw()
     await safe
+
+
+async def test_what_waits_holds_up_no_other_queue_and_no_other_durability(
+    url: str, frozen: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "PATIENCE_MS", 3_000)
+    queues = [Queue(f"q{number}", durability=f"replicated:{1 + number % 2}") for number in range(6)]
+    waiting = [asyncio.ensure_future(queue.enqueue(jobs.nothing)) for queue in queues]
+
+    async def are_stored() -> bool:
+        return all([await queue.count() for queue in queues])
+
+    await wait_until(are_stored)
+
+    assert not any(each.done() for each in waiting)
+    frozen.thaw()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("replica")
+async def test_so_many_queues_share_a_few_connections(url: str, pair: SentinelSet) -> None:
+    queues = [Queue(f"q{number}", durability="replicated:1") for number in range(3 * line.MOST)]
+    await asyncio.gather(*(queue.enqueue(jobs.nothing) for queue in queues))
+
+    client: Any = pair.servers[0].client()
+    ours = [each for each in client.client_list() if each["cmd"] in ("wait", "evalsha|wait")]
+    assert 1 < len(ours) <= line.MOST
+    await queues[0].aclose()
+    assert not [each for each in client.client_list() if each["cmd"] == "wait"]
 
 
 async def test_jobs_that_share_a_call_share_its_answer_and_each_has_an_error_of_its_own(
