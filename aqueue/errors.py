@@ -61,8 +61,11 @@ class QueueUnavailable(BatchError):
 
     #: Whether the call may have been carried out: it had been sent, and the reply was lost.
     uncertain: bool = False
-    #: Whether Redis answered, and refused the credentials or lacks permissions: trying again changes nothing.
+    #: Whether Redis answered, and trying again changes nothing: it refuses the credentials, permissions are
+    #: lacking, or another node of its cluster has the namespace.
     refused: bool = False
+    #: That node, "10.0.0.7:6379", by the word of the one that was asked; "": it did not name it.
+    moved_to: str | None = None
     #: What the user lacks, as rules of `ACL SETUSER`: "+hset", "~{aqueue}:*".
     missing: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ from aqueue import Queue
 from aqueue._redis.keys import Keys
 from aqueue._redis.permissions import acl_rules
 from aqueue.connection import Namespace
+from tests.clusters import lone_node
 from tests.servers import Server
 
 
@@ -31,8 +32,12 @@ def loop_of_workers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A server that is shared: tests that break it start their own. AQUEUE_TEST_SERVER: another program."""
-    with Server(aof=False, binary=os.environ.get("AQUEUE_TEST_SERVER")) as running:
+    """A server that is shared: tests that break it start their own.
+
+    AQUEUE_TEST_SERVER: another program. AQUEUE_TEST_CLUSTER=1: it is a cluster of one node.
+    """
+    start = lone_node if os.environ.get("AQUEUE_TEST_CLUSTER") == "1" else Server
+    with start(aof=False, binary=os.environ.get("AQUEUE_TEST_SERVER")) as running:
         yield running
 
 

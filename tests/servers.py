@@ -72,6 +72,11 @@ class Server:
                         raise RuntimeError((self.folder / "log").read_text()[-2000:]) from None
                     time.sleep(0.01)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started and not killed since."""
+        return self._process is not None
+
     def kill(self) -> None:
         """SIGKILL; the AOF keeps what was acknowledged."""
         process, self._process = self._process, None

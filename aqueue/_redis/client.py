@@ -217,6 +217,18 @@ class AsyncClient:
         commands = [("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()]
         await self._try(self._calls, commands, Attempts(self.source.shown, PATIENCE))
 
+    async def check_node(self, keys: Keys) -> None:
+        """Find out whether the node of a cluster is the one that has this namespace. One round trip.
+
+        Raises:
+            QueueUnavailable: It is not, and `moved_to` says which one is.
+        """
+        try:
+            await self.read(Lookup([("EXISTS", keys.absent)], lambda replies: None))
+        except QueueUnavailable as error:
+            if error.moved_to is not None:
+                raise
+
     async def ping(self, *, patience: float = PATIENCE) -> None:
         """Raise QueueUnavailable unless Redis answers."""
         await self.read(Lookup([("PING",)], lambda replies: None), patience=patience)
@@ -271,7 +283,7 @@ class AsyncClient:
         """Call a script and wait for its writes; that the server can say so is found out beforehand."""
         wanted = operation.durability
         if wanted not in self._tried:
-            await self._try_to_ask(board, wanted, attempts)
+            await self._try_to_ask(board, operation, attempts)
         commands = [_call(operation), *durability.questions(operation)]
         try:
             reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
@@ -287,18 +299,18 @@ class AsyncClient:
             raise
         return reply
 
-    async def _try_to_ask(self, board: Switchboard, wanted: str, attempts: Attempts) -> None:
+    async def _try_to_ask(self, board: Switchboard, operation: Operation[Any], attempts: Attempts) -> None:
         """Find out, before anything is stored, that the server can say how safe it is."""
         failure: Exception | None = None
         with asking(attempts):
             try:
-                await self._try(board, [durability.trial(wanted)], attempts)
+                await self._try(board, durability.trial(operation), attempts)
             except redis_errors.ResponseError as error:
                 failure = error
         if failure is not None:
-            await self._explain(wanted, failure)
+            await self._explain(operation.durability, failure)
             raise failure
-        self._tried.add(wanted)
+        self._tried.add(operation.durability)
 
     async def _explain(self, wanted: str, error: Exception) -> None:
         """Raise SettingsError where the server answered that it cannot say."""

@@ -47,9 +47,12 @@ def questions(operation: Operation[Any]) -> list[tuple[Argument, ...]]:
     ]
 
 
-def trial(durability: str) -> tuple[Argument, ...]:
-    """The command, when there is nothing to wait for: whether the server and the user's rights allow it."""
-    return _wait(durability, _TRIAL_MS)
+def trial(operation: Operation[Any]) -> list[tuple[Argument, ...]]:
+    """The command, when there is nothing to wait for: whether the server and the user's rights allow it.
+
+    Another node of a cluster answers to the first that it is one.
+    """
+    return [("EXISTS", operation.keys[0]), _wait(operation.durability, _TRIAL_MS)]
 
 
 def _wait(durability: str, patience_ms: int) -> tuple[Argument, ...]:

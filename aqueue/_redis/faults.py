@@ -38,7 +38,7 @@ class Verdict(Enum):
     LOAD = "load"
     #: Out of memory.
     FULL = "full"
-    #: Credentials or permissions.
+    #: Credentials, permissions, or keys that another node of the cluster has.
     REFUSED = "refused"
     #: A bug or a foreign key: trying again changes nothing.
     FATAL = "fatal"
@@ -52,6 +52,8 @@ _BY_CLASS: tuple[tuple[type[BaseException], Verdict], ...] = (
     (redis_errors.AuthenticationError, Verdict.REFUSED),
     (redis_errors.AuthorizationError, Verdict.REFUSED),
     (redis_errors.NoPermissionError, Verdict.REFUSED),
+    (redis_errors.MovedError, Verdict.REFUSED),
+    (redis_errors.AskError, Verdict.RETRY),
     (redis_errors.ConnectionError, Verdict.RETRY),
     (redis_errors.TimeoutError, Verdict.RETRY),
     (redis_errors.TryAgainError, Verdict.RETRY),
@@ -91,6 +93,9 @@ _NO_PERMISSION = re.compile(r"User (\S+) has no permissions to run the '([\w|]+)
 #: What a server says to WAIT and WAITAOF, after the calls before them were carried out.
 _OF_WAIT = re.compile(r"UNBLOCKED|WAIT|.*['`]wait(aof)?['`]", re.IGNORECASE)
 _REPLICA = re.compile(r"WAIT(AOF)? cannot be used with replica")
+
+#: Hosts as a cluster may name them: names and addresses.
+_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 #: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
 ServerError = redis_errors.RedisError
@@ -159,12 +164,8 @@ class Attempts:
                 "let workers finish some, or give it more memory"
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
-            trouble = (
-                "is not trusted" if is_distrust(error) else "refuses the credentials or lacks permissions"
-            )
-            reason = f"{trouble}: {describe(error)}"
             self.uncertain = self.uncertain or is_of_wait(error)
-            raise self._refused(reason, error) from error
+            raise self._refused(error) from error
         self.uncertain = self.uncertain or (sent and verdict is not Verdict.LOAD and not _answered(error))
         self._failures += 1
         if self._patience is not None and time.monotonic() - self._started > self._patience:
@@ -178,10 +179,20 @@ class Attempts:
             SHORTEST_PAUSE / 2, min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
         )
 
-    def _refused(self, reason: str, cause: Exception) -> AqueueError:
+    def _refused(self, cause: Exception) -> AqueueError:
         found = _NO_PERMISSION.search(str(cause))
-        line = f". To give them: ACL SETUSER {found[1]} +{found[2]}" if found else ""
-        error = self._unavailable(reason + line)
+        if isinstance(cause, redis_errors.MovedError):
+            error = self._unavailable(
+                f"does not have this namespace: {describe(cause)}. Give the URL of that node"
+            )
+            error.moved_to = address_of(cause)
+        elif is_distrust(cause):
+            error = self._unavailable(f"is not trusted: {describe(cause)}")
+        else:
+            line = f". To give them: ACL SETUSER {found[1]} +{found[2]}" if found else ""
+            error = self._unavailable(
+                f"refuses the credentials or lacks permissions: {describe(cause)}{line}"
+            )
         error.refused = True
         error.missing = (f"+{found[2]}",) if found else ()
         return error
@@ -214,11 +225,29 @@ def _answered(error: BaseException) -> bool:
     return refused or str(error).startswith("max number of clients reached")
 
 
+def address_of(error: redis_errors.AskError) -> str:
+    """The node that the server names, as URLs have it; "" when it cannot be one, or the host is not known."""
+    host = str(error).partition(" ")[2].rpartition(":")[0]
+    if not (_HOST.fullmatch(host) and 0 < error.port < 65_536):
+        return ""
+    return f"[{host}]:{error.port}" if ":" in host else f"{host}:{error.port}"
+
+
 def describe(error: BaseException) -> str:
     """One line for a message; our own deadline has no text of its own."""
+    if isinstance(error, redis_errors.AskError):
+        return _describe_slot(error)
     cause = error.__context__
     if isinstance(cause, ssl.SSLError):
         return str(cause)
     if isinstance(error, redis_errors.ConnectionError) and isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno)  # redis-py names the address again, twice
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _describe_slot(error: redis_errors.AskError) -> str:
+    """What a node of a cluster says about a slot that it does not have, or is just giving away."""
+    where = address_of(error) or "another node"
+    if isinstance(error, redis_errors.MovedError):
+        return f"{where} of the cluster has slot {error.slot_id} (MOVED)"
+    return f"slot {error.slot_id} is being moved to {where} (ASK)"

@@ -23,6 +23,7 @@ a Redis Cluster. After the prefix:
     hold              string  no recovery before, unix ms
     reply:<nonce>     string  the answer to a cancel, requeue or delete, for a minute: a replay gets it again
     schema            string  the layout, once it is another than `SCHEMA`; absent until then
+    absent            never there
     aside:<ms>:<key>  any     what stood in place of one of ours; `aqueue doctor --repair` moved it away
 
 Channels: `done:<id>` when a job has ended or is gone, `commands:<uuid>` for a worker. Live keys carry no
@@ -36,6 +37,10 @@ from aqueue._core.names import check_name
 
 DEFAULT_NAMESPACE = "aqueue"
 
+#: A key that never exists, which every call of a script names. A cluster that is moving the slot key by key
+#: refuses what names one that is not there (ASK, TRYAGAIN): no script begins where others are gone already.
+ABSENT = "absent"
+
 #: The layout that this version knows.
 SCHEMA = 1
 
@@ -43,11 +48,12 @@ SCHEMA = 1
 class Keys:
     """The key names of one namespace."""
 
-    __slots__ = ("heartbeat", "hold", "namespace", "prefix", "queues", "schema", "workers")
+    __slots__ = ("absent", "heartbeat", "hold", "namespace", "prefix", "queues", "schema", "workers")
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
         self.namespace: str = check_name(namespace, "namespace")
         self.prefix: str = f"{{{namespace}}}:"
+        self.absent: str = f"{self.prefix}{ABSENT}"
         self.queues: str = f"{self.prefix}queues"
         self.workers: str = f"{self.prefix}workers"
         self.heartbeat: str = f"{self.prefix}heartbeat"

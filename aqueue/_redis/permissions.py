@@ -65,7 +65,7 @@ def missing_for(operation: Operation[Any]) -> Operation[Sequence[str]]:
 
     Telling those who wait (PUBLISH) is not among them: no script depends on it.
     """
-    key = str(operation.keys[0] if operation.keys else operation.args[0])
+    key = operation.keys[0]
     prefix = key.partition("}")[0] + "}:"
     on_keys = [_command(name, key) for name in operation.script.commands if name in _ON_KEYS]
     return _asking([_key(prefix, key), *on_keys])

@@ -15,6 +15,8 @@ from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from aqueue._redis.keys import ABSENT
+
 #: What a Redis command is made of.
 Argument = str | bytes | int | float
 
@@ -44,7 +46,7 @@ class Script:
         return frozenset(_COMMAND.findall(self.text))
 
     def bind(self, *more: Argument, **values: Argument) -> tuple[list[str], list[Argument]]:
-        """KEYS and ARGV for a call: the named slots, then the arguments that follow them.
+        """KEYS and ARGV for a call: the named slots, then the absent key and the arguments that follow them.
 
         Raises:
             TypeError: A name that the script does not have, or one that is missing.
@@ -56,7 +58,8 @@ class Script:
             raise TypeError(f"{self.name}.lua needs {missing}") from None
         if values:
             raise TypeError(f"{self.name}.lua has no {', '.join(values)}")
-        return keys, [*args, *more]
+        tag = str((keys or args)[0]).partition("}")[0]  # without keys, the first argument is their prefix
+        return [*keys, f"{tag}}}:{ABSENT}"], [*args, *more]
 
     def place(self, line: int) -> str:
         """The source of a line that the server named in an error."""

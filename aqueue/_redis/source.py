@@ -18,7 +18,9 @@ from urllib.parse import parse_qs, unquote
 import redis.asyncio.connection as async_connections
 import redis.connection as sync_connections
 from redis import Redis as SyncRedis
+from redis import RedisCluster as SyncCluster
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import RedisCluster as AsyncCluster
 
 from aqueue._core.logs import get_logger
 from aqueue._redis.sentinels import Address, Sentinels, read_hosts, show_hosts
@@ -185,6 +187,11 @@ def from_client(client: object) -> Source:
     Raises:
         SettingsError: Not a client of a single Redis server, or of a master behind sentinels.
     """
+    if isinstance(client, SyncCluster | AsyncCluster):
+        raise SettingsError(
+            "connection= is a client of a cluster, which is not supported: "
+            "give the URL of the node that has the namespace's slot"
+        )
     if not isinstance(client, SyncRedis | AsyncRedis):
         raise SettingsError(f"connection={type(client).__name__} object: give a redis.asyncio.Redis or a URL")
     pool: Any = client.connection_pool

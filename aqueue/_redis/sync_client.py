@@ -82,7 +82,7 @@ class SyncClient:
         """See `AsyncClient._run_durably`."""
         wanted = operation.durability
         if wanted not in self._tried:
-            self._try_to_ask(wanted, attempts)
+            self._try_to_ask(operation, attempts)
         commands = [call, *durability.questions(operation)]
         try:
             reply, *_, confirmed = self._try(commands, attempts, operation.script)
@@ -98,18 +98,18 @@ class SyncClient:
             raise
         return reply
 
-    def _try_to_ask(self, wanted: str, attempts: Attempts) -> None:
+    def _try_to_ask(self, operation: Operation[Any], attempts: Attempts) -> None:
         """Find out, before anything is stored, that the server can say how safe it is."""
         failure: Exception | None = None
         with asking(attempts):
             try:
-                self._try([durability.trial(wanted)], attempts)
+                self._try(durability.trial(operation), attempts)
             except redis_errors.ResponseError as error:
                 failure = error
         if failure is not None:
-            self._explain(wanted, failure)
+            self._explain(operation.durability, failure)
             raise failure
-        self._tried.add(wanted)
+        self._tried.add(operation.durability)
 
     def _explain(self, wanted: str, error: Exception) -> None:
         """Raise SettingsError where the server answered that it cannot say."""

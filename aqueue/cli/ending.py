@@ -60,7 +60,7 @@ async def outcome(command: Coroutine[Any, Any, int]) -> int:
 
 def _judge(error: Exception) -> tuple[int, str]:
     match error:
-        case QueueUnavailable(refused=True, missing=(_, *_)):
+        case QueueUnavailable(refused=True, missing=(_, *_)) | QueueUnavailable(moved_to=str()):
             return REFUSED, str(error)
         case QueueUnavailable(refused=True):
             return REFUSED, f"{_sentence(error)}: {_OTHER_USER}"

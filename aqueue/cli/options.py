@@ -46,11 +46,13 @@ class Target:
 
         Raises:
             SettingsError: A URL or namespace that cannot be used.
-            QueueUnavailable: Redis does not answer, or refuses the credentials.
+            QueueUnavailable: Redis does not answer, refuses us, or is the wrong node of a cluster.
         """
         from aqueue.cli.logs import muted_logs
         from aqueue.connection import open_namespace
 
         space = open_namespace(self.url, namespace=self.namespace)
+        client = space.connector.client()
         with muted_logs():
-            await space.connector.client().ping(patience=PATIENCE)
+            await client.ping(patience=PATIENCE)
+            await client.check_node(space.keys)

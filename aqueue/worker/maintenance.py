@@ -21,7 +21,8 @@ logger: logging.Logger = get_logger("aqueue.worker")
 
 #: Seconds between two rounds, varied by a fifth so that workers do not act in step.
 INTERVAL = 1.0
-#: Seconds after which credentials that Redis refuses count as wrong, and not as being changed right now.
+#: Seconds after which credentials that Redis refuses count as wrong, and not as being changed right now; and
+#: after which a slot that the cluster has moved elsewhere is not coming back.
 REFUSED_PATIENCE = 300.0
 
 
@@ -34,7 +35,7 @@ class Maintenance:
         """Make it.
 
         Args:
-            refused: Called when Redis has refused the worker's credentials for five minutes.
+            refused: Called when Redis has refused the worker's calls for five minutes.
         """
         self._space = space
         self._lease_ms = lease_ms
@@ -58,7 +59,9 @@ class Maintenance:
             logger.exception("maintenance failed, trying again")
 
     def _note(self, error: AqueueError) -> None:
-        """Credentials are changed on the server and here at slightly different times; that is waited out."""
+        """Credentials are changed on the server and here at slightly different times, and a node of a cluster
+        may be the master again soon: that is waited out.
+        """
         if not (isinstance(error, QueueUnavailable) and error.refused):
             self._refused_since = None
         elif self._refused_since is None:

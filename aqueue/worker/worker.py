@@ -168,7 +168,8 @@ class Worker:
 
         Raises:
             QueueUnavailable: Redis could not be reached at the start, its user lacks a permission (`missing`
-                says which), or the credentials were refused for five minutes. Other outages are waited out.
+                says which), or it is the wrong node of a cluster (`moved_to`); or it has become that, or has
+                refused the credentials, for five minutes. Other outages are waited out.
             SettingsError: A limit that cannot be used.
             Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
@@ -295,6 +296,7 @@ class Worker:
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
             client = self.space.connector.client()
+            await client.check_node(self.space.keys)
             await client.check_permissions(self.space.keys)
             await client.load_scripts()
             with restored_signals(run.signaled if handle_signals else None), contained_tasks():

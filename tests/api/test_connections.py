@@ -82,6 +82,7 @@ async def test_a_url_is_taken_and_queues_of_one_url_share_its_connections(own_se
 
 
 @pytest.mark.more_rights
+@pytest.mark.skipif(os.environ.get("AQUEUE_TEST_CLUSTER") == "1", reason="a cluster has one database")
 async def test_databases_are_kept_apart(url: str) -> None:
     await works(url.removesuffix("/0") + "/5")
     other: Any = redis.asyncio.Redis.from_url(url.removesuffix("/0") + "?db=6")  # pyright: ignore[reportUnknownMemberType]
@@ -286,6 +287,7 @@ def test_a_queue_of_a_module_serves_one_loop_after_another_without_a_noise(
 
 UNANSWERED = """
 import asyncio
+import os
 from aqueue import Queue
 from redis.asyncio import Redis
 

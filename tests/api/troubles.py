@@ -14,6 +14,7 @@ import redis
 from redis.exceptions import BusyLoadingError
 
 from tests.api.admin import admin
+from tests.clusters import is_up
 from tests.servers import Server, free_port
 
 #: Brings the trouble about and returns its cure.
@@ -213,20 +214,9 @@ def _forbidden(server: Server) -> Callable[[], None]:
 def _unslotted(server: Server) -> Callable[[], None]:
     """A slot that is not ours stands for all."""
     _set(server, "CLUSTER", "DELSLOTSRANGE", "0", "0")
-    while _cluster_is_ok(server):
+    while is_up(server):
         pass
     return lambda: _set(server, "CLUSTER", "ADDSLOTSRANGE", "0", "0")
-
-
-def _cluster_is_ok(server: Server) -> bool:
-    return b"cluster_state:ok" in _set(server, "CLUSTER", "INFO")
-
-
-def make_cluster(server: Server) -> None:
-    """A cluster of this one node."""
-    _set(server, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-    while not _cluster_is_ok(server):
-        pass
 
 
 OOM = Trouble("OOM", _setting("maxmemory", "1", "0"), "-OOM")

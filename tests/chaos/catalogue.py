@@ -73,7 +73,9 @@ CATALOGUE = {
     "T51": Entry("Sentinel: failover of a master that lives"),
     "T52": Entry("Sentinel: the old master comes back with old leases"),
     "T53": Entry("Sentinel: the master is parted from the others"),
-    "T54": Entry("Cluster: the functional tests", skipped=_CLUSTER),
+    "T54": Entry(
+        "Cluster: the functional tests, with AQUEUE_TEST_CLUSTER=1", elsewhere="tests/api/test_cluster.py"
+    ),
     "T55": Entry("Cluster: failover", skipped=_CLUSTER),
     "T56": Entry("Cluster: slots are moved under load", skipped=_CLUSTER),
     "T57": Entry("dependencies between jobs of several partitions", skipped=_DEPENDENCIES),

@@ -290,7 +290,8 @@ BUILT: dict[str, Operation[object]] = {
 def test_each_operation_fills_the_slots_of_its_script(name: str) -> None:
     operation = BUILT[name]
 
-    assert len(operation.keys) == len(operation.script.keys)
+    assert len(operation.keys) == len(operation.script.keys) + 1
+    assert operation.keys[-1] == "{test}:absent"
     assert len(operation.args) >= len(operation.script.args)
     assert all(key.startswith("{test}:") for key in operation.keys)
 

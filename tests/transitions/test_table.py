@@ -168,7 +168,7 @@ async def test_each_target_of_the_table_is_reached(stage: Stage) -> None:
         if _is_listed(verb, form, status):
             await _call(stage, verb, form, status)
             reached[verb].add(stage.status("a"))
-            stage.db.delete(*stage.db.scan_iter(match=stage.keys.prefix + "*", count=1000), "none")
+            stage.db.delete(stage.keys.absent, *stage.db.scan_iter(match=stage.keys.prefix + "*", count=1000))
 
     everything = {verb: set[Any]().union(*targets.values()) for verb, targets in TRANSITIONS.items()}
     everything["recover"] -= {"scheduled", "stopped"}  # see test_recover

@@ -17,8 +17,9 @@ from aqueue.worker import maintenance
 from tests import tasks
 from tests.api.conftest import hurry as hurry
 from tests.api.proxy import Action, Proxy
-from tests.api.troubles import OOM, PASSING, REFUSING, Trouble, make_cluster
-from tests.servers import Server, free_port
+from tests.api.troubles import OOM, PASSING, REFUSING, Trouble
+from tests.clusters import lone_node
+from tests.servers import Server
 from tests.support import wait_until
 from tests.worker import jobs
 from tests.worker.hands import make_worker, record, working
@@ -31,11 +32,8 @@ refusals = pytest.mark.parametrize("trouble", REFUSING, ids=lambda trouble: trou
 
 @pytest.fixture
 def own_server(trouble: Trouble) -> Any:
-    in_cluster = "--cluster-enabled" in trouble.settings
-    port = ("--cluster-port", str(free_port())) if in_cluster else ()
-    with Server(*trouble.settings, *port) as server:
-        if in_cluster:
-            make_cluster(server)
+    start = lone_node if "--cluster-enabled" in trouble.settings else Server
+    with start(*trouble.settings) as server:
         yield server
 
 

@@ -74,8 +74,9 @@ def _role(info: Mapping[str, str], settings: Mapping[str, str] | Unknown) -> Ite
     if info.get("cluster_enabled") == "1":
         yield Finding(
             "advice", "cluster", "a node of a cluster",
-            "one node is spoken to: if the namespace's slot moves to another, every call is refused (MOVED)",
-            "use a server outside of a cluster, or name the node that holds the slot with --url",
+            "one node is spoken to: once another has the namespace's slot, as after a failover, every call "
+            "is refused (MOVED), and workers end after five minutes",
+            "use a server outside of a cluster, with sentinels; or name the other node then, with --url",
         )  # fmt: skip
     is_bare = not isinstance(settings, Unknown) and settings.get("min-replicas-to-write") == "0"
     if info.get("connected_slaves", "0") != "0" and is_bare:
