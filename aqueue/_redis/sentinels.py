@@ -70,8 +70,11 @@ class Sentinels:
             redis.exceptions.InvalidResponse: That is no address.
         """
         try:
-            name, port = reply
-            return self._forced_host or name.decode(), int(port)
+            name, text = reply
+            host, port = self._forced_host or name.decode(), int(text)
+            if not 0 < port < 65_536:
+                raise ValueError
+            return host, port
         except (ValueError, TypeError, AttributeError):
             raise InvalidResponse(f"it names no address: {reply!r:.80}") from None
 
