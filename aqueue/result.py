@@ -21,6 +21,7 @@ from aqueue.errors import (
     JobStopped,
     JobTimeout,
     NoSuchJobError,
+    PayloadError,
 )
 
 
@@ -95,11 +96,17 @@ def current_result(snapshot: Snapshot, codec: Codec) -> Result | None:
 
 
 def past_result(record: JobRecord, past: PastExecution, codec: Codec) -> Result:
-    """An execution that was followed by another."""
-    finished = past.status == "finished"
+    """An execution that was followed by another.
+
+    Raises:
+        PayloadError: It ended in no way that we know, or its result cannot be decoded.
+    """
+    kind, finished = _TYPES.get(past.status), past.status == "finished"
+    if kind is None:
+        raise PayloadError(f"the history of job {record.id!r} is damaged")
     return Result(
         record.id,
-        _TYPES[past.status],
+        kind,
         _instant(past.ended_at),
         _value(codec, record, past.value) if finished else None,
         past.value.decode("utf-8", "replace") if past.value and not finished else None,

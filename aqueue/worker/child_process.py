@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from aqueue._core.outcome import Lease
 from aqueue.errors import SettingsError
@@ -40,27 +40,25 @@ class ChildProcess:
             OSError: No process can be started.
         """
         self._loop = asyncio.get_running_loop()
-        self._socket, theirs = socket.socketpair()
-        life, self._life = os.pipe()
-        output, write = os.pipe()
-        try:
+        with ExitStack() as ours, ExitStack() as theirs:
+            self._socket, connection = socket.socketpair()
+            ours.callback(self._socket.close)
+            theirs.callback(connection.close)
+            life, self._life = os.pipe()
+            ours.callback(os.close, self._life)
+            theirs.callback(os.close, life)
+            output, write = os.pipe()
+            ours.callback(os.close, output)
+            theirs.callback(os.close, write)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(life), *map(str, sys.path)],
+                [sys.executable, "-c", _PROGRAM, str(connection.fileno()), str(life), *map(str, sys.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=write,
                 stderr=write,
-                pass_fds=(theirs.fileno(), life),
+                pass_fds=(connection.fileno(), life),
                 start_new_session=True,
             )
-        except BaseException:
-            self._socket.close()
-            os.close(self._life)
-            os.close(output)
-            raise
-        finally:
-            theirs.close()
-            os.close(life)
-            os.close(write)
+            ours.pop_all()  # they stay open
         self._output = Output(output, f"child process {self._process.pid}")
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None

@@ -13,6 +13,7 @@ from aqueue import (
     Job,
     JobFailed,
     NoSuchJobError,
+    PayloadError,
     Queue,
     Result,
     Retry,
@@ -20,6 +21,7 @@ from aqueue import (
     requeue_job,
 )
 from tests.api import jobs
+from tests.servers import Server
 from tests.support import age, claim, wait_until
 
 
@@ -257,6 +259,16 @@ async def test_remove_from_a_queue_cancels(queue: Queue) -> None:
     assert await queue.canceled_job_registry.count() == 2
     with pytest.raises(NoSuchJobError, match="nobody"):
         await queue.remove("nobody")
+
+
+async def test_a_history_that_others_wrote_is_damaged(queue: Queue, server: Server) -> None:
+    job = await ended(queue, jobs.say_hello)
+    parts = [b"levitated", b"", b"", b"", b"", b"", b""]
+    entry = b"".join(b"%d:%s" % (len(part), part) for part in parts)
+    server.client().lpush(queue.space.keys.history(job.id), entry)
+
+    with pytest.raises(PayloadError, match=f"the history of job '{job.id}' is damaged"):
+        await job.results()
 
 
 async def test_delete_removes_a_job_with_its_result_and_history(queue: Queue, stored: Any) -> None:

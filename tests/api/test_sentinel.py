@@ -177,7 +177,18 @@ async def test_commands_take_the_url(watched: SentinelSet) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [[], [b"h"], [b"h", b"p"], [b"h", b"0"], [b"h", b"65536"], [b"h", b"1", b"2"], b"h:1", [b"\xff", b"1"], [1, 2]]
+    "reply",
+    [
+        [],
+        [b"h"],
+        [b"h", b"p"],
+        [b"h", b"0"],
+        [b"h", b"65536"],
+        [b"h", b"1", b"2"],
+        b"h:1",
+        [b"\xff", b"1"],
+        [1, 2],
+    ],
 )
 def test_what_is_no_address_is_an_answer_like_any_other_that_is_of_no_use(reply: Any) -> None:
     with pytest.raises(InvalidResponse, match="it names no address"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from aqueue import Job, Queue
+from aqueue.worker.child_process import ChildProcess
 from tests.security.app import tasks as listed
 from tests.support import wait_until
 from tests.worker import process_jobs
@@ -118,3 +120,22 @@ def test_a_program_without_a_guard_runs_them_and_prints_without_a_logging_setup(
     lines = program.stderr.splitlines()
     assert [line.partition(": ")[2] for line in lines] == ["hello", "to stderr"]
     assert all(line.startswith("job ") for line in lines)
+
+
+@pytest.mark.parametrize("free", range(8))
+async def test_where_files_run_out_a_child_that_is_not_started_keeps_none(free: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = _open_files()
+    limit = [number for number in range(soft) if number not in before][free]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            ChildProcess()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert _open_files() == before
+
+
+def _open_files() -> set[int]:
+    return {int(name) for name in os.listdir("/dev/fd") if os.path.exists(f"/dev/fd/{name}")}
