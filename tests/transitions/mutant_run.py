@@ -55,7 +55,9 @@ OWN = {
     **{name: ["test_damage", "test_mending"] for name in lua.MENDING},
 }
 #: Tests that walk all scripts.
-SHARED = ["test_foreign_types", "test_permissions", "test_replay", "test_table"]
+SHARED = [
+    "test_foreign_types", "test_permissions", "test_replay", "test_table", "test_refusals",
+]  # fmt: skip
 #: Words in the names of shared tests that concern a script, where that is not its name alone.
 WORDS = {
     "settle": "finish fail retry release stop settle",

@@ -32,7 +32,7 @@ CLEARING = {
     "PERSIST",
 }
 #: Functions of ours that protect; the others are the change itself.
-PROTECTING = {"typed", "wake", "pull_back"}
+PROTECTING = {"typed", "given", "wake", "pull_back"}
 #: Tables that remember what was done already.
 MARKS = ("done", "seen", "overdue", "typed_queues")
 #: A guard inside a line, and the line without it.
@@ -80,7 +80,7 @@ NO_GUARD = {
     ("mend/jobs", "if at <= (highest[subject] or -1) then -> if false"): _OFTEN,
     ("mend/jobs", "-> if at <= (false or -1)"): _OFTEN,
     ("settle", 'if kind == "retry" then -> if true'): _SPARES,
-    ("settle", 'if ARGV[i + 2] == "finish" then -> if false'): _SPARES,
+    ("settle", 'if kind == "finish" then -> if false'): _SPARES,
     ("settle", "unpack(false and FINISHED"): _SPARES,
     ("settle", "if h[4] then -> if true"): _SPARES,
     ("settle", 'if said ~= "ok" then -> if true'): _SPARES,

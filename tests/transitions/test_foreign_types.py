@@ -130,7 +130,7 @@ CALLS: dict[str, tuple[Call, str]] = {
 CASES = [(verb, key) for verb, (_, keys) in CALLS.items() for key in keys.split()]
 
 
-async def _populate(stage: Stage) -> Lease:
+async def populate(stage: Stage) -> Lease:
     """Something to do for every script; all of it overdue."""
     await stage.failed("failed")
     await stage.finished("ended", b"r", queue="other")
@@ -148,7 +148,7 @@ async def _populate(stage: Stage) -> Lease:
 
 @pytest.mark.parametrize(("verb", "key"), CASES, ids=[f"{verb}-{key}" for verb, key in CASES])
 async def test_a_script_that_meets_a_foreign_key_changes_nothing(stage: Stage, verb: str, key: str) -> None:
-    lease = await _populate(stage)
+    lease = await populate(stage)
     foreign = stage.keys.prefix + key
     stage.db.delete(foreign)
     if key in {"heartbeat", "hold", "reply:n"} or key.startswith("result:"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,12 +20,12 @@ from tests.transitions.stage import Stage
 READ_ONLY = {"count", "list", "position"}
 #: Longer than the usual 80 lines, because they do one thing for many jobs and queues.
 LONG = {
-    "enqueue": 150,
-    "claim": 170,
-    "settle": 160,
-    "recover": 120,
+    "enqueue": 165,
+    "claim": 175,
+    "settle": 165,
+    "recover": 125,
     "mend/jobs": 130,
-    "mend/keys": 95,
+    "mend/keys": 97,
     "mend/records": 105,
 }
 #: Exact answers of these need every id that is past its ttl; prune keeps them few.
@@ -133,29 +134,62 @@ def test_numbers_become_text_only_through_whole(name: str) -> None:
     assert not re.search(r"\.\. (?:now|lost|seq|front)\b", text)
 
 
-@each_operation
-def test_a_read_comes_before_the_first_write(name: str) -> None:
-    text = scripts.load(name).text
-    bodies, writers = lua.functions(text), {""}
-    while True:  # functions that write, and functions that call these
-        more = {
-            called
-            for called, body in bodies.items()
+def _writers(bodies: dict[str, str]) -> set[str]:
+    """Functions that write, and functions that call these."""
+    writers: set[str] = set()
+    while (
+        more := {
+            name
+            for name, body in bodies.items()
             if {command for command, _ in lua.calls(body)} & lua.WRITES
-            or any(re.search(rf"\b{writer}\(", body) for writer in writers if writer)
+            or any(re.search(rf"\b{writer}\(", body) for writer in writers)
         }
-        if more <= writers:
-            break
+        - writers
+    ):
         writers |= more
-    order: list[str] = []
+    return writers
+
+
+def _steps(text: str) -> Iterator[tuple[str, int]]:
+    """What the script's own lines do, and where: "read" or "write", by a command or a function."""
+    bodies = lua.functions(text)
+    writers = _writers(bodies)
     for found in re.finditer(r'redis\.p?call\("(\w+)"|\b(\w+)\(', lua.main_body(text)):
         if found[1] and found[1] != "TIME":
-            order.append("write" if found[1] in lua.WRITES else "read")
+            yield "write" if found[1] in lua.WRITES else "read", found.start()
         elif found[2] in bodies:
-            order.append("write" if found[2] in writers else "read")
+            yield "write" if found[2] in writers else "read", found.start()
+
+
+@each_operation
+def test_a_read_comes_before_the_first_write(name: str) -> None:
+    order = [step for step, _ in _steps(scripts.load(name).text)]
 
     assert order[0] == "read"
     assert name in READ_ONLY or "write" in order
+
+
+@each_script
+def test_no_argument_is_taken_for_a_number_after_the_first_write(name: str) -> None:
+    text = scripts.load(name).text
+    body = lua.main_body(text)
+    first = min((at for step, at in _steps(text) if step == "write"), default=len(body))
+
+    assert "tonumber(ARGV" not in body[first:]
+    assert not any("tonumber(ARGV" in function for function in lua.functions(text).values())
+
+
+@each_script
+def test_numbers_that_are_none_are_refused(name: str) -> None:
+    text = lua.code(lua.source(name))
+    looked_at = {
+        part.strip()
+        for given in re.findall(r"^given\((.*)\)$", text, re.MULTILINE)
+        for part in given.split(",")
+    }
+    numbers = {*re.findall(r"^local (\w+)\s*= tonumber\(ARGV", text, re.MULTILINE)}
+
+    assert name in READ_ONLY or numbers == looked_at
 
 
 @each_script

@@ -17,11 +17,16 @@ local failure_ttl_ms = tonumber(ARGV[6]) -- int    default life of failed jobs
 local day_ms         = tonumber(ARGV[7]) -- int    life of canceled jobs
 
 -- include: clock
+-- include: given
 -- include: once
 -- include: typed
 -- include: kept
 -- include: ended
 
+given(failure_ttl_ms, day_ms)
+if mode ~= "cancel" and mode ~= "stop" and mode ~= "quarantine" then
+  error("aqueue: no such mode")
+end
 local known = answered()
 if known then
   return known

@@ -22,6 +22,7 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- ARGV[10...] names of the queues, in order of service
 
 -- include: clock
+-- include: given
 -- include: place
 -- include: fence
 -- include: kept
@@ -29,6 +30,10 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- include: expire
 -- include: promote
 
+given(limit, lease_ms, max_bytes, failure_ttl_ms, day_ms)
+if limit > 100 then
+  error("aqueue: too many jobs for one call")
+end
 local last = redis.call("HMGET", worker_key, "claim", "claimed")
 local is_replay = last[1] == nonce
 local is_new = not is_replay and (tonumber(last[1]) or 0) <= (tonumber(nonce) or math.huge)

@@ -16,11 +16,12 @@ local queues_key    = KEYS[5] -- set   queue names
 local wake_key      = KEYS[6] -- list  wake tokens
 local prefix        = ARGV[1] -- str   of all keys; a batch's job keys are made from it
 local queue         = ARGV[2] -- str   the queue's name
-local day_ms        = ARGV[3] -- int   life of a saved job that nobody enqueues
+local day_ms        = tonumber(ARGV[3]) -- int   life of a saved job that nobody enqueues
 -- ARGV[4...] per job: id, how, the number of fields and values that follow, and these. how: "" for the usual, or
 -- "nonce mode priority delay_ms ttl_ms": nonce "" where the id was made for this call, mode "", "front" or "save"
 
 -- include: clock
+-- include: given
 -- include: fence
 -- include: registry
 
@@ -29,16 +30,26 @@ local LIVE = { queued = true, scheduled = true, deferred = true, started = true 
 local USUAL = { nonce = "", mode = "", priority = 0, delay = 0 }
 local NEW = {}
 
-local at, job_keys, hows = {}, {}, {}
+given(day_ms)
+local at, lasts, job_keys, hows = {}, {}, {}, {}
 local i = 4
 while i <= #ARGV do
   local n, how = #at + 1, USUAL
   if ARGV[i + 1] ~= "" then
     local nonce, mode, priority, delay, ttl = string.match(ARGV[i + 1], "^(%S*) (%S*) (%S*) (%S*) (%S*)$")
     how = { nonce = nonce, mode = mode, priority = tonumber(priority), delay = tonumber(delay), ttl = tonumber(ttl) }
+    given(how.priority, how.delay, ttl == "" and 0 or how.ttl)
+  end
+  local count = tonumber(ARGV[i + 2]) or -1
+  if count < 0 or count > 1000 or count % 2 ~= 0 then
+    error("aqueue: no number of fields")
   end
   at[n], hows[n], job_keys[n] = i, how, prefix .. "job:" .. ARGV[i]
-  i = i + 3 + tonumber(ARGV[i + 2])
+  lasts[n] = i + 2 + count
+  i = lasts[n] + 1
+end
+if i ~= #ARGV + 1 or #at > 100 then
+  error("aqueue: a job is incomplete, or there are too many")
 end
 local are_new = redis.call("EXISTS", unpack(job_keys)) == 0
 local is_paused = redis.call("HGET", meta_key, "paused") == "1"
@@ -93,7 +104,7 @@ local front = counts.front > 0 and redis.call("HINCRBY", meta_key, "front", coun
 local places, due, deadlines, wanted = {}, {}, {}, false
 for _, n in ipairs(accepted) do
   local id, job_key, how, h, word = ARGV[at[n]], job_keys[n], hows[n], old[n], words[n]
-  local first, last = at[n] + 3, at[n] + 2 + tonumber(ARGV[at[n] + 2])
+  local first, last = at[n] + 3, lasts[n]
   if h[1] then
     redis.call("UNLINK", job_key, prefix .. "result:" .. id, prefix .. "history:" .. id)
     if REGISTRY[h[1]] then
@@ -121,7 +132,7 @@ for _, n in ipairs(accepted) do
   else
     redis.call("HSET", job_key, "status", word, "queue", queue, "created_at", later(0), unpack(ARGV, first, last))
     if word == "created" then
-      redis.call("PEXPIRE", job_key, day_ms)
+      redis.call("PEXPIRE", job_key, whole(day_ms))
     else
       due[#due + 1] = later(how.delay)
       due[#due + 1] = id

@@ -17,10 +17,16 @@ local fact_count    = tonumber(ARGV[4]) -- int    how many fields and values of 
 -- ARGV[5...] these; then three per lease: queue, id, token
 
 -- include: clock
+-- include: given
 -- include: silence
 -- include: facts
 
+given(lease_ms, fact_count)
 local leases_from = 5 + fact_count
+local rest = #ARGV + 1 - leases_from
+if fact_count < 0 or fact_count % 2 ~= 0 or rest < 0 or rest % 3 ~= 0 or #ARGV > 2000 then
+  error("aqueue: a fact or a lease is incomplete, or there are too many")
+end
 local record = { "heartbeat", whole(now), "lease", whole(lease_ms), unpack(ARGV, 5, 4 + fact_count) }
 local silent = silence(lease_ms)
 redis.call("GET", hold_key)

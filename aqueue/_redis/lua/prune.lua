@@ -13,6 +13,7 @@ local day_ms         = tonumber(ARGV[4]) -- int   life of expired jobs
 -- ARGV[5...] queue names
 
 -- include: clock
+-- include: given
 -- include: typed
 -- include: kept
 -- include: ended
@@ -21,6 +22,10 @@ local day_ms         = tonumber(ARGV[4]) -- int   life of expired jobs
 -- include: forget
 -- include: registry
 
+given(limit, failure_ttl_ms, day_ms)
+if limit < 0 or limit > 500 then
+  error("aqueue: too many jobs for one call")
+end
 local REGISTRIES = { "finished", "failed", "canceled", "expired" }
 redis.call("ZCARD", workers_key)
 for q = 5, #ARGV do

@@ -18,6 +18,7 @@ local day_ms         = tonumber(ARGV[6]) -- int    life of canceled jobs
 -- ARGV[7...] queue names
 
 -- include: clock
+-- include: given
 -- include: typed
 -- include: place
 -- include: fence
@@ -27,6 +28,10 @@ local day_ms         = tonumber(ARGV[6]) -- int    life of canceled jobs
 -- include: silence
 -- include: facts
 
+given(lease_ms, limit, max_lost, failure_ttl_ms, day_ms)
+if limit < 0 or limit > 500 then
+  error("aqueue: too many jobs for one call")
+end
 local until_ms, silent = held(lease_ms), silence(lease_ms)
 for q = 7, #ARGV do
   typed(ARGV[q], "queue", "started", "scheduled", "failed", "canceled")

@@ -15,6 +15,7 @@ local day_ms         = tonumber(ARGV[3]) -- int   life of canceled jobs; slack o
 -- traceback; release: "unknown" or ""), and for fail and retry: error_type, error_message
 
 -- include: clock
+-- include: given
 -- include: typed
 -- include: place
 -- include: wake
@@ -28,18 +29,24 @@ local OTHERS = { "status", "token", "queue", "request", "incarnation", "attempts
 local ENDED_AS = { fail = "failed", stop = "stopped", cancel = "canceled" }
 local LOSING = { retry = true, release = true } -- a cancel or stop that was asked for wins over these
 local HAS_ERROR = { fail = true, retry = true }
+local PARTS = { finish = 5, fail = 7, stop = 5, cancel = 5, retry = 7, release = 5 }
 
-local jobs, settled = {}, {}
+given(failure_ttl_ms, day_ms)
+local jobs, numbers, settled = {}, {}, {}
 local i = 4
 while i <= #ARGV do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local number = tonumber(ARGV[i + 3]) or 0.5
+  if not PARTS[kind] or number % 1 ~= 0 or number > 2 ^ 53 then
+    error("aqueue: no such outcome, or its number is none")
+  end
   local h = facts(prefix .. "job:" .. id, unpack(kind == "finish" and FINISHED or OTHERS))
-  jobs[#jobs + 1] = h
+  jobs[#jobs + 1], numbers[#numbers + 1] = h, number
   h[2] = h[3] and h[2] -- damaged: nothing can be recorded where no queue is named; recover takes it from its registry
   if h[2] ~= token then
     settled[#jobs] = facts(prefix .. "job:" .. id, "settled")[1]
   elseif h[1] == "started" then
-    if ARGV[i + 2] == "finish" then
+    if kind == "finish" then
       typed(h[3], "started", "finished")
     else
       typed(h[3], "started", "finished", "queue", "scheduled", "failed", "canceled")
@@ -48,7 +55,10 @@ while i <= #ARGV do
       redis.call("LLEN", prefix .. "history:" .. id)
     end
   end
-  i = i + (HAS_ERROR[kind] and 7 or 5)
+  i = i + PARTS[kind]
+end
+if i ~= #ARGV + 1 or #jobs > 100 then
+  error("aqueue: an outcome is incomplete, or there are too many")
 end
 
 local done, removed = {}, {}
@@ -62,10 +72,9 @@ local function close(id, h, status, keep)
   file_ended(id, h[3], status, keep, not (h[5] or h[6]))
 end
 
--- finish(i, id, h): keep the result, or a tombstone for a minute where nothing is to be kept
-local function finish(i, id, h)
-  local keep, value = tonumber(ARGV[i + 3]), ARGV[i + 4]
-  local job_key = prefix .. "job:" .. id
+-- finish(i, id, h, keep): keep the result, or a tombstone for a minute where nothing is to be kept
+local function finish(i, id, h, keep)
+  local value, job_key = ARGV[i + 4], prefix .. "job:" .. id
   if keep == 0 then
     local nonce = redis.call("HGET", job_key, "nonce") or ""
     redis.call("UNLINK", job_key, prefix .. "history:" .. id)
@@ -90,10 +99,9 @@ local function fail(i, id, h, status)
   close(id, h, status, kept(status, h[7]))
 end
 
--- again(i, id, h): back into the queue, or scheduled
-local function again(i, id, h)
-  local kind, delay = ARGV[i + 2], tonumber(ARGV[i + 3])
-  local queue, job_key = h[3], prefix .. "job:" .. id
+-- again(i, id, h, delay): back into the queue, or scheduled
+local function again(i, id, h, delay)
+  local kind, queue, job_key = ARGV[i + 2], h[3], prefix .. "job:" .. id
   if HAS_ERROR[kind] then
     redis.call("HSET", job_key, "attempts", whole((integer(h[6]) or 0) + 1))
     remember(id, "retried", h[9], later(0), h[10] or string.match(h[2], "^[^:]*"), ARGV[i + 5], ARGV[i + 6], ARGV[i + 4])
@@ -134,9 +142,9 @@ for n, h in ipairs(jobs) do
       removed[h[3]] = removed[h[3]] or {}
       table.insert(removed[h[3]], id)
       if kind == "finish" then
-        finish(i, id, h)
+        finish(i, id, h, numbers[n])
       elseif LOSING[done[id]] then
-        again(i, id, h)
+        again(i, id, h, numbers[n])
       else
         fail(i, id, h, done[id])
       end
@@ -147,7 +155,7 @@ for n, h in ipairs(jobs) do
     words[#words + 1] = n
     words[#words + 1] = said
   end
-  i = i + (HAS_ERROR[kind] and 7 or 5)
+  i = i + PARTS[kind]
 end
 for queue, ids in pairs(removed) do
   redis.call("ZREM", prefix .. "started:" .. queue, unpack(ids))

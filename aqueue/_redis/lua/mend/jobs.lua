@@ -14,6 +14,7 @@ local numbers        = ARGV[7] -- str   fields that are whole numbers
 -- ARGV[8...] ids, at most 50
 
 -- include: clock
+-- include: given
 -- include: facts
 -- include: found
 -- include: record
@@ -22,6 +23,7 @@ local numbers        = ARGV[7] -- str   fields that are whole numbers
 -- include: since
 -- include: wake
 
+given(failure_ttl_ms, result_ttl_ms, day_ms, lease_ms)
 local NAMES, NUMBERS = { "status", "queue", "function", "gone", "token" }, {}
 for name in string.gmatch(numbers, "%S+") do
   NUMBERS[#NUMBERS + 1], NAMES[#NAMES + 1] = name, name

@@ -7,15 +7,17 @@
 -- Replies  {kind, subject, "ok" or "left"...}  one for each damage
 local prefix        = ARGV[1] -- str   of all keys
 local repair        = ARGV[2] -- str   "1": mend what is found
-local result_ttl_ms = ARGV[3] -- int   default life of finished jobs
+local result_ttl_ms = tonumber(ARGV[3]) -- int   default life of finished jobs
 local day_ms        = tonumber(ARGV[4]) -- int   a clock further ahead than this is wrong
 -- ARGV[5...] names of keys, without the prefix, at most 50
 
 -- include: clock
+-- include: given
 -- include: aside
 -- include: record
 -- include: filed
 
+given(result_ttl_ms, day_ms)
 local function limit(kind, name, ttl_ms)
   if redis.call("PTTL", prefix .. name) == -1 and found(kind, name) then
     redis.call("PEXPIRE", prefix .. name, ttl_ms)
@@ -40,9 +42,9 @@ function CHECKS.result(name, h)
       redis.call("UNLINK", prefix .. name)
     end
   else
-    local ttl_ms = h.result_ttl and is_number(h.result_ttl) and h.result_ttl or result_ttl_ms
-    if tonumber(ttl_ms) >= 0 then
-      limit("result_ttl", name, ttl_ms)
+    local ttl_ms = h.result_ttl and is_number(h.result_ttl) and tonumber(h.result_ttl) or result_ttl_ms
+    if ttl_ms >= 0 then
+      limit("result_ttl", name, whole(ttl_ms))
     end
   end
 end

@@ -14,6 +14,7 @@ local changing       = ARGV[6] -- str   such that change, and have a default
 -- ARGV[7...] ids, at most 50
 
 -- include: clock
+-- include: given
 -- include: aside
 -- include: record
 -- include: filed
@@ -21,6 +22,7 @@ local changing       = ARGV[6] -- str   such that change, and have a default
 -- include: kept
 -- include: ended
 
+given(failure_ttl_ms, day_ms)
 local NAMES, NUMBERS, IS_FIXED = { "status", "queue", "function", "gone", "token", "settled" }, {}, {}
 for name in string.gmatch(fixed .. " " .. changing, "%S+") do
   NUMBERS[#NUMBERS + 1], NAMES[#NAMES + 1] = name, name

@@ -9,9 +9,11 @@ local lease_ms    = tonumber(ARGV[3]) -- int   where a record does not tell
 -- ARGV[4...] uuids, at most 50
 
 -- include: clock
+-- include: given
 -- include: found
 -- include: record
 
+given(lease_ms)
 local function examine(id)
   local key = prefix .. "worker:" .. id
   local score = fits("workers") and tonumber(redis.call("ZSCORE", workers_key, id) or "")
