@@ -14,7 +14,7 @@ from aqueue._redis.client import Client
 from aqueue._redis.faults import ServerError, describe
 from aqueue._redis.keys import Keys
 from aqueue._redis.operations import Lookup
-from aqueue._redis.permissions import database_of, missing_rules, remedy, user_of
+from aqueue._redis.permissions import database_of, missing_rules, remedy
 from aqueue._redis.source import Source
 from aqueue.errors import QueueUnavailable
 
@@ -67,7 +67,7 @@ async def server_facts(client: Client, source: Source, keys: Keys) -> ServerFact
         ),
         missing=missing,
         remedy=() if isinstance(missing, Unknown) else remedy(missing, source, keys),
-        user=user_of(source) if isinstance(user, Unknown) else user,
+        user=source.user if isinstance(user, Unknown) else user,
         latency=latency,
         ahead=ahead,
     )

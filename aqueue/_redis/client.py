@@ -127,7 +127,7 @@ class AsyncClient:
             AqueueError: What the operation's `decode` makes of the reply.
         """
         script = operation.script
-        attempts = Attempts(self.source.shown, patience)
+        attempts = Attempts(self.source, patience)
         try:
             if script.sha not in self.permitted:
                 await self._check(operation, attempts)
@@ -149,7 +149,7 @@ class AsyncClient:
         """
         if not lookup.commands:
             return lookup.decode([])
-        replies = await self._try(self._reads, lookup.commands, Attempts(self.source.shown, patience))
+        replies = await self._try(self._reads, lookup.commands, Attempts(self.source, patience))
         return lookup.decode(replies)
 
     def enqueue(self, keys: Keys, queue: str, job: NewJob) -> Awaitable[Answer]:
@@ -215,7 +215,7 @@ class AsyncClient:
             QueueUnavailable: Redis does not answer.
         """
         commands = [("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()]
-        await self._try(self._calls, commands, Attempts(self.source.shown, PATIENCE))
+        await self._try(self._calls, commands, Attempts(self.source, PATIENCE))
 
     async def check_node(self, keys: Keys) -> None:
         """Find out whether the node of a cluster is the one that has this namespace. One round trip.

@@ -17,6 +17,7 @@ from enum import Enum
 
 import redis.exceptions as redis_errors
 
+from aqueue._redis.source import Source
 from aqueue.errors import AqueueError, QueueFull, QueueUnavailable
 
 #: How long a program that enqueues or reads goes on trying, seconds.
@@ -87,8 +88,8 @@ _FORBIDDEN = (
     "Protocol error: unauthenticated",
 )
 
-#: The user and the command that it may not call, in and outside of scripts.
-_NO_PERMISSION = re.compile(r"User (\S+) has no permissions to run the '([\w|]+)' command")
+#: The user, whom Redis 7.0 does not name, and the command that it may not call.
+_NO_PERMISSION = re.compile(r"(?:User (\S+)|this user) has no permissions to run the '([\w|]+)' command")
 
 #: What a server says to WAIT and WAITAOF, after the calls before them were carried out.
 _OF_WAIT = re.compile(r"UNBLOCKED|WAIT|.*['`]wait(aof)?['`]", re.IGNORECASE)
@@ -132,8 +133,8 @@ def is_distrust(error: BaseException) -> bool:
 class Attempts:
     """The tries of one call: how long to pause after each failure, and which error ends them."""
 
-    def __init__(self, shown: str, patience: float | None = PATIENCE) -> None:
-        self._shown = shown
+    def __init__(self, source: Source, patience: float | None = PATIENCE) -> None:
+        self._source = source
         self._patience = patience
         self._started = time.monotonic()
         self._failures = 0
@@ -160,7 +161,7 @@ class Attempts:
             return verdict
         if verdict is Verdict.FULL and self._patience is not None:
             raise QueueFull(
-                f"Redis at {self._shown} is out of memory (maxmemory) and takes no new jobs: "
+                f"Redis at {self._source.shown} is out of memory (maxmemory) and takes no new jobs: "
                 "let workers finish some, or give it more memory"
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
@@ -189,7 +190,7 @@ class Attempts:
         elif is_distrust(cause):
             error = self._unavailable(f"is not trusted: {describe(cause)}")
         else:
-            line = f". To give them: ACL SETUSER {found[1]} +{found[2]}" if found else ""
+            line = f". To give them: ACL SETUSER {found[1] or self._source.user} +{found[2]}" if found else ""
             error = self._unavailable(
                 f"refuses the credentials or lacks permissions: {describe(cause)}{line}"
             )
@@ -198,7 +199,7 @@ class Attempts:
         return error
 
     def _unavailable(self, reason: str) -> QueueUnavailable:
-        error = QueueUnavailable(f"Redis at {self._shown} {reason}")
+        error = QueueUnavailable(f"Redis at {self._source.shown} {reason}")
         error.uncertain = self.uncertain
         return error
 

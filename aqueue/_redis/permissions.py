@@ -73,10 +73,9 @@ def missing_for(operation: Operation[Any]) -> Operation[Sequence[str]]:
 
 def lacking(source: Source, missing: Sequence[str], remedy: Sequence[str]) -> QueueUnavailable:
     """The error for a user that lacks these rules; `remedy`: those to give it."""
-    user = user_of(source)
     error = QueueUnavailable(
-        f"Redis at {source.shown}: user {user} lacks permissions: {' '.join(missing)}. To give them: "
-        f"ACL SETUSER {user} {' '.join(remedy)}"
+        f"Redis at {source.shown}: user {source.user} lacks permissions: {' '.join(missing)}. To give them: "
+        f"ACL SETUSER {source.user} {' '.join(remedy)}"
     )
     error.refused, error.missing = True, tuple(missing)
     return error
@@ -97,12 +96,6 @@ def remedy(missing: Sequence[str], source: Source, keys: Keys) -> Sequence[str]:
 def database_of(source: Source) -> int:
     """The number of its database."""
     return int(source.options.get("db") or 0)
-
-
-def user_of(source: Source) -> str:
-    """The name of the user, as far as it is known here."""
-    unnamed = "USER" if source.options.get("credential_provider") else "default"
-    return str(source.options.get("username") or unnamed)
 
 
 def _needs(keys: Keys, database: int) -> list[Need]:

@@ -68,6 +68,12 @@ class Source:
             return True
         return _is_local(str(self.options.get("host", "localhost")))
 
+    @property
+    def user(self) -> str:
+        """The name of the user, as far as it is known here."""
+        unnamed = "USER" if self.options.get("credential_provider") else "default"
+        return str(self.options.get("username") or unnamed)
+
     def at(self, address: Address) -> Source:
         """The server at this address, as its master."""
         host, port = address

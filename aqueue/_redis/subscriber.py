@@ -73,7 +73,7 @@ class Subscriber:
                 connection._writer.writelines(connection.pack_command(command, *names))
 
     async def _listen(self) -> None:
-        attempts = Attempts("", None)
+        attempts = Attempts(self._source, None)
         while True:
             try:
                 async with asyncio.timeout(5):
@@ -87,7 +87,7 @@ class Subscriber:
                 await self._serve(connection)
             except CAUGHT as error:
                 if time.monotonic() - began > QUIET:
-                    attempts = Attempts("", None)
+                    attempts = Attempts(self._source, None)
                 attempts.failed(error, sent=False)  # what is refused at once is asked for less and less often
                 await asyncio.sleep(attempts.pause())
             finally:

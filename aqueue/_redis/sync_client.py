@@ -47,7 +47,7 @@ class SyncClient:
         """Call a script and decode its reply; see `AsyncClient.run`."""
         script = operation.script
         call = ("EVALSHA", script.sha, len(operation.keys), *operation.keys, *operation.args)
-        attempts = Attempts(self.source.shown, patience)
+        attempts = Attempts(self.source, patience)
         try:
             if script.sha not in self.permitted:
                 self._check(operation, attempts)
@@ -64,7 +64,7 @@ class SyncClient:
         """Run a lookup's commands in one pipeline; see `AsyncClient.read`."""
         if not lookup.commands:
             return lookup.decode([])
-        return lookup.decode(self._try(lookup.commands, Attempts(self.source.shown, patience)))
+        return lookup.decode(self._try(lookup.commands, Attempts(self.source, patience)))
 
     def _check(self, operation: Operation[Any], attempts: Attempts) -> None:
         """See `AsyncClient._check`."""

@@ -17,7 +17,7 @@ from redis.asyncio.sentinel import Sentinel
 
 from aqueue import Job, Queue, Worker, get_failed_queue, use_connection
 from aqueue._redis import faults
-from aqueue._redis.source import from_url
+from aqueue._redis.source import Source, from_url
 from aqueue.sync import Queue as SyncQueue
 from tests.cli.conftest import Invoke
 from tests.cli.conftest import invoke as invoke
@@ -94,8 +94,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.DEBUG)
     init = faults.Attempts.__init__
 
-    def hasty(self: faults.Attempts, shown: str, patience: float | None = None) -> None:
-        init(self, shown, 0.0)
+    def hasty(self: faults.Attempts, source: Source, patience: float | None = None) -> None:
+        init(self, source, 0.0)
 
     monkeypatch.setattr(faults.Attempts, "__init__", hasty)
 
