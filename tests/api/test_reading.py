@@ -113,7 +113,7 @@ async def test_a_queue_fetches_only_its_own_jobs(queue: Queue) -> None:
     assert await Queue("other").fetch_job(job.id) is None
 
 
-@pytest.mark.more_rights
+@pytest.mark.more_rights("~{another.one}:*", "&{another.one}:*")
 async def test_namespaces_do_not_see_each_other(queue: Queue) -> None:
     job = await queue.enqueue(jobs.nothing, job_id="mine")
     other = Queue("default", namespace="another.one")

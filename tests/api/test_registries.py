@@ -96,7 +96,6 @@ async def test_pages_are_cut_as_lists_in_redis_are(queue: Queue, start: int, end
     assert await registry.get_job_ids(start, end, desc=True) == page(ids[::-1])
 
 
-@pytest.mark.more_rights
 async def test_long_lists_come_in_pages_of_five_thousand(own_server: Server) -> None:
     queue = Queue(connection=own_server.url)
     made = await queue.enqueue_many(Queue.prepare_data(jobs.nothing) for _ in range(12_000))

@@ -23,6 +23,9 @@ from tests.support import claim, wait_until
 
 Found = dict[str, dict[str, str]]
 
+#: What the doctor knows more with, as SECURITY.md says.
+may_ask = pytest.mark.more_rights("+info", "+config|get", "+acl|whoami")
+
 
 @pytest.fixture(scope="module")
 def durable() -> Iterator[Server]:
@@ -107,6 +110,7 @@ def test_a_healthy_place_has_no_problems(durable: Server, namespace: str, visit:
     assert found["permissions"]["seen"].startswith("user default may do all")
 
 
+@may_ask
 def test_people_are_told_what_was_seen_why_and_what_to_change(url: str, invoke: Invoke) -> None:
     result = invoke("doctor")
 
@@ -120,6 +124,7 @@ def test_people_are_told_what_was_seen_why_and_what_to_change(url: str, invoke: 
     assert result.stdout.endswith("\n1 problem, 1 piece of advice\n")
 
 
+@may_ask
 def test_a_terminal_shows_colours(url: str, open_terminal: Open) -> None:
     terminal = open_terminal("doctor")
 

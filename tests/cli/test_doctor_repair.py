@@ -16,6 +16,8 @@ from tests.cli.conftest import Invoke, Open
 from tests.cli.hands import enqueue, statuses
 from tests.servers import Server
 
+pytestmark = pytest.mark.more_rights(*NEEDED.split())
+
 
 @pytest.fixture
 def db(server: Server) -> Iterator[Any]:

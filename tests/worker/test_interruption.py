@@ -62,10 +62,10 @@ async def test_an_anyio_scope_that_is_cancelled_releases_the_jobs_too(
 
 @pytest.mark.parametrize("func", [jobs.clean_up, jobs.hold])
 async def test_the_end_of_the_loop_releases_the_jobs(
-    queue: Queue, probe: Probe, probe_name: str, func: Any
+    url: str, queue: Queue, probe: Probe, probe_name: str, func: Any
 ) -> None:
     """asyncio.run() cancels all tasks at once, the jobs' own included."""
-    url, namespace = queue.space.connector.source.shown, queue.space.keys.namespace
+    namespace = queue.space.keys.namespace
 
     async def program() -> str:
         own = Queue("default", connection=url, namespace=namespace)
