@@ -63,7 +63,6 @@ def job(
 
     `queue.enqueue(f, ...)` takes its options, too, where the call gives none. Workers with an allow list run
     it, too, once its module is imported. Nothing is connected here.
-    Workers with an allow list run it, once its module is imported.
 
     Args:
         queue: A name, whose connection and namespace are settled at each call, or a Queue.

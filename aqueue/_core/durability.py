@@ -11,9 +11,7 @@ from aqueue.errors import SettingsError
 LOCAL = "local"
 #: It is on the server's disk.
 FSYNC = "fsync"
-#: Begins "replicated:N": at least so many replicas have it, too.
-REPLICATED = "replicated"
-
+#: At least so many replicas have it, too.
 _REPLICATED = re.compile(r"replicated:([1-9][0-9]{0,2})")
 
 

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar, overload
 from aqueue._core.clock import LONGEST_MS
 from aqueue._core.names import is_job_id
 from aqueue._core.options import (
-    DAY_MS,
     DEFAULT_FAILURE_TTL_MS,
     DEFAULT_MAX_LOST,
     DEFAULT_RESULT_TTL_MS,
@@ -201,11 +200,6 @@ class JobRecord:
     def retries_left(self) -> int | None:
         """Retries that are left; None without a retry policy."""
         return max(0, self.retry.max - self.attempts) if self.retry.max else None
-
-    @property
-    def kept_ms(self) -> int:
-        """How long a job is kept that was canceled or expired: its failure_ttl if given, else a day."""
-        return self.failure_ttl if b"failure_ttl" in self.fields else DAY_MS
 
 
 #: Fields that hold whole numbers; `place` is one that only scripts read.

@@ -214,6 +214,7 @@ class Switchboards:
         self._source = source
         #: How many calls use each.
         self._uses: dict[Switchboard, int] = {}
+        self._is_closed = False
 
     @contextmanager
     def board(self) -> Generator[Switchboard]:
@@ -221,6 +222,7 @@ class Switchboards:
         found = min(self._uses, key=self._uses.__getitem__, default=None)
         if found is None or (self._uses[found] and len(self._uses) < MOST):
             found = Switchboard(self._source)
+            found.is_closed = self._is_closed
         self._uses[found] = self._uses.get(found, 0) + 1
         try:
             yield found
@@ -228,7 +230,8 @@ class Switchboards:
             self._uses[found] -= 1
 
     async def aclose(self) -> None:
-        """Close all."""
+        """Close all; with calls under way, after them."""
+        self._is_closed = True
         for board in list(self._uses):
             await board.aclose()
 

@@ -210,6 +210,27 @@ async def test_what_waits_holds_up_no_other_queue_and_no_other_durability(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_close_ends_none_of_it_and_leaves_nothing_open(
+    url: str, frozen: Server, pair: SentinelSet
+) -> None:
+    queues = [
+        Queue(f"q{number}", f"{url}?client_name=closing", durability="replicated:1") for number in range(3)
+    ]
+    waiting = [asyncio.ensure_future(queue.enqueue(jobs.nothing)) for queue in queues * 80]
+    await wait_until(queues[0].count)
+
+    await queues[0].aclose()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert {type(each) for each in found} == {NotReplicated}
+    client: Any = pair.servers[0].client()
+    await wait_until(lambda: not [each for each in client.client_list() if each["name"] == "closing"])
+    late = line.Switchboards(queues[0].space.connector.source)
+    await late.aclose()
+    with late.board() as board:
+        assert board.is_closed  # its line is closed after the last call on it
+
+
 @pytest.mark.usefixtures("replica")
 async def test_so_many_queues_share_a_few_connections(url: str, pair: SentinelSet) -> None:
     queues = [Queue(f"q{number}", durability="replicated:1") for number in range(3 * line.MOST)]

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqueue._core.options import (
-    DAY_MS,
     DEFAULT_FAILURE_TTL_MS,
     DEFAULT_MAX_LOST,
     DEFAULT_RESULT_TTL_MS,
@@ -119,11 +118,6 @@ def test_retries_left_are_counted_from_the_policy(attempts: int, left: int) -> N
 def test_a_job_that_was_queued_at_once_was_created_then() -> None:
     assert JobRecord("a", {b"enqueued_at": b"5"}).created_at == 5
     assert JobRecord("a", {b"enqueued_at": b"5", b"created_at": b"3"}).created_at == 3
-
-
-def test_canceled_and_expired_jobs_are_kept_a_day_unless_told_otherwise() -> None:
-    assert JobRecord("a", {}).kept_ms == DAY_MS
-    assert JobRecord("a", {b"failure_ttl": b"-1"}).kept_ms == -1
 
 
 # -- the state machine as data
