@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
         "a deferred job is listed at no time", _WRONG, "list it by the time of its creation"
     ),
     "score_ended": Kind("an ended job is to be removed at a wrong time", _STAYS, "count from when it ended"),
-    "counter": Kind("a counter of a queue is no number", "calls that count fail", "let it start anew"),
+    "counter": Kind("a counter of a queue is no number", _WRONG, "let it start anew"),
     "counter_behind": Kind(
         "a queue would give a place that a job has", _ORDER, "count on from the last place"
     ),

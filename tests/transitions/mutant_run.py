@@ -57,6 +57,7 @@ OWN = {
 #: Tests that walk all scripts.
 SHARED = [
     "test_foreign_types", "test_permissions", "test_replay", "test_table", "test_refusals",
+    "test_damaged_counters",
 ]  # fmt: skip
 #: Words in the names of shared tests that concern a script, where that is not its name alone.
 WORDS = {

@@ -122,3 +122,28 @@ async def test_a_running_job_whose_token_is_lost_can_be_asked_to_end(stage: Stag
 
     assert await stage.cancel("a") == "started"
     assert (await stage.lose()).jobs["a"] == "canceled"
+
+
+@each_nonsense
+async def test_a_last_claim_that_is_no_number_takes_no_job_from_its_worker(
+    stage: Stage, nonsense: str
+) -> None:
+    await stage.add("a")
+    stage.db.hset(stage.keys.worker("worker1"), "claim", nonsense)
+
+    assert [lease.job_id for lease in await stage.claim(nonce="7")] == ["a"]
+    stage.db.hdel(stage.keys.worker("worker1"), "claimed")
+    assert await stage.claim(nonce="7") == []
+
+
+@each_nonsense
+async def test_a_damaged_incarnation_starts_anew(stage: Stage, nonsense: str) -> None:
+    await stage.failed("a")
+    _damage(stage, nonsense, "incarnation")
+    await stage.requeue("a")
+    assert stage.db.hget(stage.keys.job("a"), "incarnation") == b"1"
+
+    await stage.cancel("a")
+    _damage(stage, nonsense, "incarnation")
+    await stage.add("a")
+    assert stage.db.hget(stage.keys.job("a"), "incarnation") == b"1"

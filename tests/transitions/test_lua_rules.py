@@ -193,6 +193,14 @@ def test_numbers_that_are_none_are_refused(name: str) -> None:
 
 
 @each_script
+def test_only_one_place_counts(name: str) -> None:
+    """Elsewhere, a counter that is no number would end a call halfway."""
+    text = scripts.load(name).text
+
+    assert text.count('"HINCRBY"') == ("local function counted(" in text)
+
+
+@each_script
 def test_ranges_are_bounded(name: str) -> None:
     for command, arguments in lua.calls(scripts.load(name).text):
         if "RANGE" in command and not command.startswith("ZREMRANGE") and name not in UNBOUNDED:

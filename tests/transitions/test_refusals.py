@@ -143,3 +143,26 @@ async def test_extend_refuses_what_is_incomplete(stage: Stage, fact_count: int, 
     await _refuses(
         stage, replace(operation, args=[*operation.args[:at], fact_count, *rest]), "a fact or a lease"
     )
+
+
+@pytest.mark.parametrize("verb", ["cancel", "requeue", "delete"])
+async def test_a_record_that_has_lost_its_queue_is_refused_by_name(stage: Stage, verb: str) -> None:
+    await stage.failed("a")
+    stage.db.hdel(stage.keys.job("a"), "queue")
+    keys = stage.keys
+    calls: dict[str, Operation[Any]] = {
+        "cancel": operations.cancel(keys, "a", nonce="n"),
+        "requeue": operations.requeue(keys, ["a"], nonce="n"),
+        "delete": operations.delete(keys, ["a"], nonce="n"),
+    }
+
+    await _refuses(stage, calls[verb], "a job's record names no queue, which `aqueue doctor` mends")
+
+
+async def test_the_id_of_an_ended_job_that_has_lost_its_queue_is_enqueued_here(stage: Stage) -> None:
+    await stage.failed("a")
+    stage.db.hdel(stage.keys.job("a"), "queue")
+
+    await stage.add("a")
+
+    assert stage.where("a") == ["queue"]

@@ -36,7 +36,7 @@ if limit > 100 then
 end
 local last = redis.call("HMGET", worker_key, "claim", "claimed")
 local is_replay = last[1] == nonce
-local is_new = not is_replay and (tonumber(last[1]) or 0) <= (tonumber(nonce) or math.huge)
+local is_new = not is_replay and (integer(last[1]) or 0) <= (tonumber(nonce) or math.huge)
 -- Each key is read before the first write, so that a foreign one of another type stops the script in time.
 local is_paused, is_rung, delayed = {}, {}, {}
 for q = 10, #ARGV do
@@ -55,7 +55,7 @@ end
 local holder = worker_id .. ":" .. nonce .. ":"
 local reply, ids = { -1, "", later(0) }, {}
 if is_replay then
-  for id in string.gmatch(last[2], "%S+") do
+  for id in string.gmatch(last[2] or "", "%S+") do
     local job_key = prefix .. "job:" .. id
     local h = facts(job_key, "status", "token")
     if h[1] == "started" and string.sub(h[2] or "", 1, #holder) == holder then

@@ -22,6 +22,7 @@ local day_ms        = tonumber(ARGV[3]) -- int   life of a saved job that nobody
 
 -- include: clock
 -- include: given
+-- include: counted
 -- include: fence
 -- include: registry
 
@@ -72,6 +73,7 @@ for n, job_key in ipairs(job_keys) do
     word = "duplicate " .. h[1]
   else
     if REGISTRY[h[1]] then
+      h[3] = h[3] or queue -- damaged: here rather than nowhere
       redis.call("ZSCORE", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
     accepted[#accepted + 1] = n
@@ -99,8 +101,8 @@ for key, count in pairs({ [queue_key] = counts.back + counts.front, [scheduled_k
 end
 
 -- Always, and first: out of memory it is refused, and so the whole call, before an old record is removed.
-local seq = redis.call("HINCRBY", meta_key, "seq", counts.back) - counts.back
-local front = counts.front > 0 and redis.call("HINCRBY", meta_key, "front", counts.front) - counts.front
+local seq = counted(meta_key, "seq", counts.back) - counts.back
+local front = counts.front > 0 and counted(meta_key, "front", counts.front) - counts.front
 local places, due, deadlines, wanted = {}, {}, {}, false
 for _, n in ipairs(accepted) do
   local id, job_key, how, h, word = ARGV[at[n]], job_keys[n], hows[n], old[n], words[n]
@@ -110,7 +112,7 @@ for _, n in ipairs(accepted) do
     if REGISTRY[h[1]] then
       redis.call("ZREM", prefix .. REGISTRY[h[1]] .. ":" .. h[3], id)
     end
-    local incarnation = (tonumber(h[4]) or 0) + (h[1] == "created" and 0 or 1)
+    local incarnation = (integer(h[4]) or 0) + (h[1] == "created" and 0 or 1)
     redis.call("HSET", job_key, "incarnation", whole(incarnation), "fence", whole(fence_of(h[5], h[6], h[7])))
   end
   if word == "queued" then

@@ -91,7 +91,7 @@ local function lose(queue, id, h, share)
     redis.call("HSET", job_key, "status", status, "ended_at", whole(now))
     file_ended(id, queue, status, kept(status, h[5]))
   end
-  redis.call("HINCRBY", prefix .. "meta:" .. queue, "lost", 1)
+  counted(prefix .. "meta:" .. queue, "lost", 1)
   reply[#reply + 1] = id
   reply[#reply + 1] = status
 end

@@ -80,7 +80,7 @@ local function finish(i, id, h, keep)
     redis.call("UNLINK", job_key, prefix .. "history:" .. id)
     redis.call("HSET", job_key, "status", "finished", "gone", "1", "token", h[2], "nonce", nonce, "queue", h[3], "incarnation", h[5] or "0")
     redis.call("PEXPIRE", job_key, 60000)
-    redis.call("HINCRBY", prefix .. "meta:" .. h[3], "finished", 1)
+    counted(prefix .. "meta:" .. h[3], "finished", 1)
     redis.pcall("PUBLISH", prefix .. "done:" .. id, "finished")
     return
   end

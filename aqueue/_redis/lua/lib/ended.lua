@@ -1,6 +1,7 @@
 -- file_ended(id, queue, status, keep, is_first): an ended job, kept so long; is_first: it has no history. Its
 -- keys' own TTL is a net for the case that nobody prunes. Tells who waits: a PUBLISH that is refused (ACL) must
 -- not undo the transition, waiters read again every 2 s. list_ended(): list all that were filed.
+-- include: counted
 local filed = {}
 local function file_ended(id, queue, status, keep, is_first)
   filed[queue] = filed[queue] or {}
@@ -20,7 +21,7 @@ local function list_ended()
   for queue, by_status in pairs(filed) do
     for status, listed in pairs(by_status) do
       redis.call("ZADD", prefix .. (status == "stopped" and "failed" or status) .. ":" .. queue, unpack(listed))
-      redis.call("HINCRBY", prefix .. "meta:" .. queue, status, whole(#listed / 2))
+      counted(prefix .. "meta:" .. queue, status, whole(#listed / 2))
     end
   end
 end

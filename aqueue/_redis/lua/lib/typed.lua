@@ -3,6 +3,9 @@
 -- gives for one queue, a longer one holds all of a shorter one.
 local typed_queues = {}
 local function typed(queue, ...)
+  if not queue then
+    error("aqueue: a job's record names no queue, which `aqueue doctor` mends", 2)
+  end
   local count = select("#", ...)
   if (typed_queues[queue] or 0) >= count then
     return
