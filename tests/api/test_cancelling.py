@@ -10,7 +10,7 @@ import pytest
 
 from aqueue import AqueueError, Job, Queue, Worker, cancel_job, get_failed_queue, requeue_job
 from tests.api import jobs
-from tests.api.admin import clients_of
+from tests.api.admin import admin, clients_of
 from tests.servers import Server
 from tests.support import wait_until
 
@@ -165,16 +165,18 @@ async def test_a_worker_that_is_cancelled_at_any_moment_leaves_no_connection(
 
 
 async def test_closing_ends_no_enqueue_that_somebody_waits_for(queue: Queue, own_server: Server) -> None:
-    own_server.freeze()
+    with admin(own_server) as client:
+        client.client_pause(60_000, all=False)
     sent = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="sent"))
-    await asyncio.sleep(0.02)
+    await wait_until(lambda: [each for each in clients_of(own_server) if "b" in each["flags"]])
     behind = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="behind"))
     await asyncio.sleep(0)
     sent.cancel()
     await asyncio.sleep(0)
 
     await queue.aclose()
-    own_server.thaw()
+    with admin(own_server) as client:
+        client.client_unpause()
 
     async with asyncio.timeout(10):
         assert (await behind).status == "queued"

@@ -296,12 +296,13 @@ queue = Queue()
 async def main():
     async with Redis.from_url(queue.space.connector.source.shown) as redis:
         await queue.enqueue("x.y", 0)
-        await redis.client_pause(2000, all=False)
-    tasks = [asyncio.create_task(queue.enqueue("x.y", 1))]
-    await asyncio.sleep(0.05)
-    tasks.append(asyncio.create_task(queue.enqueue("x.y", 2)))
-    await asyncio.sleep(0.05)
-    print([task.done() for task in tasks])
+        await redis.client_pause(60_000, all=False)
+        tasks = [asyncio.create_task(queue.enqueue("x.y", 1))]
+        while not any("b" in client["flags"] for client in await redis.client_list()):
+            pass
+        tasks.append(asyncio.create_task(queue.enqueue("x.y", 2)))
+        await asyncio.sleep(0)
+        print([task.done() for task in tasks])
 
 asyncio.run(main())
 """
