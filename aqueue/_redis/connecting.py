@@ -77,7 +77,9 @@ class _Dialer:
             connection = await connect(source)
             try:
                 await connection.send_command(*command, check_health=False)
-                return connection, await connection.read_response(disable_decoding=True)
+                return connection, await connection.read_response(
+                    disable_decoding=True, disconnect_on_error=False
+                )
             except redis_errors.ResponseError as error:
                 return connection, error
             except BaseException:
@@ -144,16 +146,8 @@ def start(server: Callable[[], str]) -> str:
 
 
 def close_now(connection: Any) -> None:
-    """Close without waiting, neither for redis-py nor for a server that takes no more bytes."""
+    """Close without waiting, for redis-py or for a server that takes no bytes or does not say goodbye."""
     writer = connection._writer  # redis-py's disconnect() awaits even when told not to
     connection._reader = connection._writer = None
     if writer is not None:
         writer.transport.abort()
-
-
-async def close(connection: Any) -> None:
-    """Close and wait for it."""
-    try:
-        await connection.disconnect()
-    except Exception:
-        close_now(connection)

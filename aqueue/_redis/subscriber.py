@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aqueue._redis.connecting import close, connect
+from aqueue._redis.connecting import close_now, connect
 from aqueue._redis.faults import CAUGHT, Attempts
 from aqueue._redis.source import Source
 
@@ -90,11 +90,15 @@ class Subscriber:
                     attempts = Attempts(self._source, None)
                 attempts.failed(error, sent=False)  # what is refused at once is asked for less and less often
                 await asyncio.sleep(attempts.pause())
-            finally:
-                self._connection = None
-                await close(connection)
 
     async def _serve(self, connection: Any) -> None:
+        try:
+            await self._hear(connection)
+        finally:
+            self._connection = None
+            close_now(connection)
+
+    async def _hear(self, connection: Any) -> None:
         self._connection = (
             connection  # first: a channel that comes while the command below is sent goes its own way
         )
@@ -102,7 +106,9 @@ class Subscriber:
             await connection.send_command("SUBSCRIBE", *self._listeners, check_health=False)
         tested = False
         while True:
-            message = await connection.read_response(disable_decoding=True, timeout=QUIET)
+            message = await connection.read_response(
+                disable_decoding=True, timeout=QUIET, disconnect_on_error=False
+            )
             if message is None and not self._listeners:
                 tested = False
                 continue

@@ -43,8 +43,8 @@ COMMANDS = {
 }
 #: What a client sends, not a script.
 OUTER = {"client", "config", "evalsha", "hello", "info", "ping", "script", "select"}
-#: Bytes of the keys for a no-op job with the arguments (1, 2), waiting and finished. Redis draws lots for the heights of a
-#: sorted set's entries: a thousand of them differ by two bytes each way.
+#: Bytes of the keys for a no-op job with the arguments (1, 2), waiting and finished. Redis draws lots for the
+#: heights of a sorted set's entries: the same jobs differ by two bytes each way.
 BYTES = {"valkey": (308, 390), "redis": (338, 434)}
 #: Calls of functions, Python's and C's, for each job.
 CALLS = {"enqueue": 115, "enqueue_many": 45, "work": 150}

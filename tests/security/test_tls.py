@@ -60,6 +60,25 @@ async def test_the_right_certificate_works_for_all(url: str, server: TlsServer) 
         assert await asyncio.to_thread(queue.count) == 0
 
 
+async def test_closing_does_not_wait_for_a_goodbye(authority: Authority, url: str) -> None:
+    """A transport that did wait outlived its loop."""
+    with TlsServer(authority) as frozen:
+        connector = Queue(connection=frozen.tls_url(f"ssl_ca_certs={authority.certificate}")).space.connector
+        heard = asyncio.Event()
+        subscriber = connector.client().subscriber
+        subscriber.subscribe("news", lambda message: heard.set())
+        await heard.wait()
+        sock = subscriber._connection._writer.get_extra_info("socket")
+        frozen.freeze()
+        try:
+            await connector.aclose()
+            for _ in range(3):  # asyncio closes one turn later
+                await asyncio.sleep(0)
+            assert sock.fileno() == -1
+        finally:
+            frozen.thaw()
+
+
 async def test_a_client_with_tls_is_taken(server: TlsServer, authority: Authority, url: str) -> None:
     client = redis.asyncio.Redis(
         port=server.tls_port, host="127.0.0.1", ssl=True, ssl_ca_certs=str(authority.certificate)
