@@ -19,7 +19,7 @@ from aqueue._core.durability import LOCAL
 from aqueue._core.logs import get_logger
 from aqueue._redis import durability
 from aqueue._redis.coalescer import Answer, Begun, Coalescer
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe, is_of_wait
+from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe, is_late
 from aqueue._redis.keys import Keys
 from aqueue._redis.line import Line, Switchboard, Switchboards
 from aqueue._redis.lookups import Snapshot
@@ -289,7 +289,7 @@ class AsyncClient:
             reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
         except redis_errors.ResponseError as error:
             self._tried.discard(wanted)  # the next call tells why, before anything is stored
-            if is_of_wait(error):
+            if is_late(error):
                 raise durability.Unconfirmed(wanted, 0) from error
             raise
         try:

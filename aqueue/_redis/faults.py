@@ -91,8 +91,8 @@ _FORBIDDEN = (
 #: The user, whom Redis 7.0 does not name, and the command that it may not call.
 _NO_PERMISSION = re.compile(r"(?:User (\S+)|this user) has no permissions to run the '([\w|]+)' command")
 
-#: What a server says to WAIT and WAITAOF, after the calls before them were carried out.
-_OF_WAIT = re.compile(r"UNBLOCKED|WAIT|.*['`]wait(aof)?['`]", re.IGNORECASE)
+#: Noted on the error of a command when one that was sent with it, before it, was carried out.
+LATE = "what was sent before it has been carried out"
 _REPLICA = re.compile(r"WAIT(AOF)? cannot be used with replica")
 
 #: Hosts as a cluster may name them: names and addresses.
@@ -120,9 +120,9 @@ def judge(error: BaseException) -> Verdict:
     return _BY_WORD.get(text.partition(" ")[0], Verdict.FATAL)
 
 
-def is_of_wait(error: BaseException) -> bool:
-    """Whether it is about waiting for replicas or a disk: what was to be waited for is stored already."""
-    return _OF_WAIT.match(str(error)) is not None
+def is_late(error: BaseException) -> bool:
+    """Whether it is about what follows a call, as the wait for replicas does: the call was carried out."""
+    return LATE in getattr(error, "__notes__", ())
 
 
 def is_distrust(error: BaseException) -> bool:
@@ -165,7 +165,7 @@ class Attempts:
                 "let workers finish some, or give it more memory"
             ) from error
         if verdict is Verdict.REFUSED and self._patience is not None:
-            self.uncertain = self.uncertain or is_of_wait(error)
+            self.uncertain = self.uncertain or is_late(error)
             raise self._refused(error) from error
         self.uncertain = self.uncertain or (sent and verdict is not Verdict.LOAD and not _answered(error))
         self._failures += 1
@@ -220,7 +220,7 @@ def asking(attempts: Attempts) -> Generator[None]:
 
 def _answered(error: BaseException) -> bool:
     """Whether the server itself said no, and so did nothing."""
-    if is_of_wait(error):
+    if is_late(error):
         return False
     refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError)
     return refused or str(error).startswith("max number of clients reached")

@@ -16,6 +16,7 @@ import hiredis
 import redis.exceptions as redis_errors
 
 from aqueue._redis.connecting import close_now, connect
+from aqueue._redis.faults import LATE
 from aqueue._redis.source import Source
 
 #: Seconds without a reply, while one is due, after which a connection is given up; also for connecting.
@@ -106,6 +107,8 @@ class Line(asyncio.Protocol):
                     raise redis_errors.InvalidResponse("Redis sent a reply that nobody waits for")
                 call = calls[0]
                 if isinstance(reply, Exception):
+                    if call.replies:
+                        reply.add_note(LATE)
                     call.failure = call.failure or reply
                 else:
                     call.replies.append(reply)

@@ -16,7 +16,7 @@ from aqueue._core.durability import LOCAL
 from aqueue._redis import durability
 from aqueue._redis.client import explain, pack
 from aqueue._redis.connecting import connect_blocking
-from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, is_of_wait
+from aqueue._redis.faults import CAUGHT, LATE, PATIENCE, Attempts, Verdict, asking, is_late
 from aqueue._redis.operations import Lookup, Operation
 from aqueue._redis.permissions import lacking, missing_for
 from aqueue._redis.scripts import Argument, Script
@@ -88,7 +88,7 @@ class SyncClient:
             reply, *_, confirmed = self._try(commands, attempts, operation.script)
         except redis_errors.ResponseError as error:
             self._tried.discard(wanted)
-            if is_of_wait(error):
+            if is_late(error):
                 raise durability.Unconfirmed(wanted, 0) from error
             raise
         try:
@@ -202,6 +202,8 @@ class _Exchange:
                 try:
                     replies.append(connection.read_response(disable_decoding=True))
                 except redis_errors.ResponseError as error:
+                    if replies:
+                        error.add_note(LATE)
                     failure = failure or error
         except BaseException:
             connection.disconnect()

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from tests.support import wait_until
 
-Action = Literal["cut before", "cut after", "cut inside", "swallow", "delay"]
+Action = Literal["cut before", "cut after", "cut inside", "swallow", "delay", "part"]
 
 
 @dataclass(slots=True)
@@ -20,13 +20,15 @@ class Rule:
     match: bytes
     #: "cut before": close without passing the request on. "cut after": pass it on, and close when its reply
     #: comes. "cut inside": close after so many bytes of replies. "swallow": pass it on, and keep all replies
-    #: of this connection from then on. "delay": hold it.
+    #: of this connection from then on. "delay": hold it. "part": pass on what comes before `match`, let
+    #: `meanwhile` happen, and pass on the rest.
     action: Action
     #: How many requests it is for.
     times: float
     seconds: float = 0.0
     #: Bytes of replies that come through before a cut inside.
     bytes: int = 0
+    meanwhile: Callable[[], None] | None = None
     #: How many requests it has met.
     met: int = 0
     #: How many of them it has passed on.
@@ -86,10 +88,17 @@ class Proxy:
         return len(self._tasks)
 
     def on(
-        self, match: bytes, action: Action, *, times: float = 1, seconds: float = 0.0, bytes: int = 0
+        self,
+        match: bytes,
+        action: Action,
+        *,
+        times: float = 1,
+        seconds: float = 0.0,
+        bytes: int = 0,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Rule:
         """Do this with the next requests that contain `match`."""
-        rule = Rule(match, action, times, seconds, bytes)
+        rule = Rule(match, action, times, seconds, bytes, meanwhile)
         self._rules.append(rule)
         return rule
 
@@ -164,6 +173,12 @@ class Link:
                 return
             if rule is not None and rule.action == "delay":
                 await asyncio.sleep(rule.seconds)
+            elif rule is not None and rule.action == "part":
+                first, found, last = chunk.partition(rule.match)
+                await carrier.carry(first)
+                assert rule.meanwhile is not None
+                rule.meanwhile()
+                chunk = found + last
             elif rule is not None:
                 self._mute = rule
             await carrier.carry(chunk)

@@ -28,8 +28,9 @@ from aqueue._redis.operations import NewJob
 from aqueue.errors import BatchError
 from aqueue.sync import Queue as SyncQueue
 from tests.api import jobs
+from tests.api.proxy import Proxy
 from tests.sentinels import SentinelSet
-from tests.servers import Server, redis_binary
+from tests.servers import Server, free_port, redis_binary
 from tests.support import wait_until
 
 REDIS = redis_binary()
@@ -405,6 +406,38 @@ async def test_who_may_ask_no_more_hears_that_the_job_may_be_there(url: str, pai
 
     assert (await caught.value.retry()).id == caught.value.job_id
     assert await queue.count() == 2
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.usefixtures("hurry")
+async def test_who_takes_a_job_and_is_a_replica_before_it_waits_may_keep_it(
+    own_server: Server, namespace: str, blocking: bool
+) -> None:
+    client: Any = own_server.client()
+
+    def demote() -> None:
+        while not client.exists(queue.space.keys.job("a")):
+            pass
+        client.replicaof("127.0.0.1", free_port())
+
+    async with Proxy(own_server.port) as proxy:
+        queue = Queue("q", connection=proxy.url, namespace=namespace)
+        await queue.enqueue(jobs.nothing)  # now the server has the script
+        proxy.on(b"*3\r\n$7\r\nPEXPIRE\r\n", "part", meanwhile=demote)
+        operation = operations.enqueue(
+            queue.space.keys, "q", [dataclasses.replace(NEW, durability="replicated:1")]
+        )
+        if blocking:
+            sync = queue.space.connector.sync_client()
+            with pytest.raises(QueueUnavailable) as caught:
+                await asyncio.to_thread(sync.run, operation, patience=0.1)
+            assert caught.value.uncertain
+            sync.close()
+        else:
+            with pytest.raises(EnqueueUncertain, match="read only replica"):
+                await queue.enqueue(jobs.nothing, job_id="a", durability="replicated:1")
+        assert client.hget(queue.space.keys.job("a"), "status") == b"queued"
+        await queue.aclose()
 
 
 def is_old(program: str | None) -> bool:
