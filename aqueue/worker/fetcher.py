@@ -7,9 +7,8 @@ timer of a scheduled job says is only "look again"; the claim alone moves jobs.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aqueue._core.logs import get_logger
 from aqueue._core.outcome import Lease
@@ -18,6 +17,7 @@ from aqueue._redis.doorbell import Doorbell
 from aqueue._redis.faults import CAUGHT, SHORTEST_PAUSE, ServerError
 from aqueue._redis.operations import BATCH, Claimed
 from aqueue.connection import Namespace
+from aqueue.worker.identity import Identity
 from aqueue.worker.running import Running
 from aqueue.worker.settings import RunLimits, WorkerSettings
 
@@ -27,8 +27,6 @@ logger: logging.Logger = get_logger("aqueue.worker")
 RING = 2.0
 #: Seconds before a claim is tried again that Redis refused outright.
 REFUSED_PAUSE = 2.0
-#: The nonce of a worker's first claim.
-FIRST_CLAIM = "1"
 
 
 class Fetcher:
@@ -37,27 +35,22 @@ class Fetcher:
     def __init__(
         self,
         space: Namespace,
-        queues: Sequence[str],
+        me: Identity,
         settings: WorkerSettings,
         limits: RunLimits,
         *,
-        worker_id: str,
-        name: str,
         start: Callable[[Lease], None],
         running: Running,
     ) -> None:
         """Make a fetcher; `start` begins to run a lease."""
         self._space = space
-        self._queues = queues
+        self._me = me
         self._settings = settings
         self._limits = limits
-        self._worker_id = worker_id
-        self._name = name
         self._start = start
         #: Half the slots: while Redis works on one half's jobs, the other half runs.
         self._most = min(max(1, settings.concurrency // 2), BATCH)
         self._running = running
-        self._nonces = map(str, itertools.count(int(FIRST_CLAIM)))
         self._changed = asyncio.Event()
         #: A wake token was taken: claim now, also without a free slot, so that it is passed on.
         self._rang = False
@@ -157,7 +150,7 @@ class Fetcher:
     async def _wait_for_bell(self) -> None:
         """Wait for a token, or for so long that one may have been lost."""
         try:
-            await self._doorbell.wait([self._space.keys.wake(queue) for queue in self._queues], RING)
+            await self._doorbell.wait([self._space.keys.wake(queue) for queue in self._me.queues], RING)
         except CAUGHT:
             await asyncio.sleep(SHORTEST_PAUSE)
         finally:
@@ -169,10 +162,10 @@ class Fetcher:
         """Claim and start; None when Redis refuses, after a pause."""
         operation = operations.claim(
             self._space.keys,
-            self._queues,
-            worker_id=self._worker_id,
-            name=self._name,
-            nonce=next(self._nonces),
+            self._me.queues,
+            worker_id=self._me.id,
+            name=self._me.name,
+            nonce=next(self._me.nonces),
             limit=limit,
             lease_ms=self._settings.lease_ms,
         )

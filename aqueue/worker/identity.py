@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from aqueue._core.clock import now_ms
 from aqueue._core.outcome import Lease, Outcome
@@ -14,18 +17,30 @@ from aqueue.worker.settings import WorkerSettings
 
 #: Jobs whose ids the record names: the oldest.
 NAMED_JOBS = 100
+#: The nonce of a worker's first claim.
+FIRST_CLAIM = "1"
 
 
-@dataclass(slots=True)
+def _new_id() -> str:
+    return "w" + secrets.token_urlsafe(12)
+
+
+def _nonces() -> Iterator[str]:
+    return map(str, itertools.count(int(FIRST_CLAIM)))
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Identity:
-    """Who a worker is."""
+    """Who a worker is. A copy in another process is another one: Redis answers an id's claim once."""
 
-    #: Random, new for each worker; part of every token.
-    id: str
-    #: A label for people.
-    name: str
+    #: A label for people; None: its id.
+    label: str | None
     #: Names of the queues it serves, in order.
     queues: list[str]
+    #: Random, new for each worker; part of every token.
+    id: str = field(default_factory=_new_id)
+    #: Of its claims: one after the other, also from one `work()` to the next.
+    nonces: Iterator[str] = field(default_factory=_nonces)
     #: When it was made, unix ms.
     born_at: int = field(default_factory=now_ms)
     #: Outcomes recorded since.
@@ -35,6 +50,21 @@ class Identity:
     worked: float = 0.0
     #: Called with each outcome that is recorded.
     told: Callable[[Lease, Outcome], None] | None = None
+
+    def __post_init__(self) -> None:
+        _known.add(self)
+
+    def __reduce__(self) -> tuple[type[Identity], tuple[str | None, list[str]]]:
+        return Identity, (self.label, self.queues)
+
+    @property
+    def name(self) -> str:
+        """Its label, or its id."""
+        return self.label or self.id
+
+    def renew(self) -> None:
+        """After a fork, in the child: be another worker."""
+        self.id, self.nonces = _new_id(), _nonces()
 
     def facts(self, settings: WorkerSettings, running: Running, state: str) -> dict[str, str | int]:
         """The worker's record, as each beat writes it; called from the heartbeat's thread."""
@@ -54,3 +84,15 @@ class Identity:
             "worked": round(self.worked * 1000),
             "started_at": self.born_at,
         }
+
+
+_known: WeakSet[Identity] = WeakSet()
+
+
+def _renew_all() -> None:
+    for identity in list(_known):
+        identity.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

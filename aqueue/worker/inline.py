@@ -18,7 +18,7 @@ from aqueue.connection import Namespace
 from aqueue.errors import AqueueError
 from aqueue.jobs import Job
 from aqueue.queue import Queue
-from aqueue.worker.fetcher import FIRST_CLAIM
+from aqueue.worker.identity import FIRST_CLAIM
 from aqueue.worker.run import LAST_CALL
 from aqueue.worker.settings import RunLimits
 from aqueue.worker.shield import finish

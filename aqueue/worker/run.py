@@ -78,13 +78,7 @@ class Run:
             self._space, sent=self._sent, refused=self._settlement_refused, settled=self._settled
         )
         self._maintenance = Maintenance(space, settings.lease_ms, refused=self._refused)
-        self._fetcher = Fetcher(
-            space, me.queues, settings, limits,
-            worker_id=me.id,
-            name=me.name,
-            start=self._start,
-            running=self.running,
-        )  # fmt: skip
+        self._fetcher = Fetcher(space, me, settings, limits, start=self._start, running=self.running)
         self._heartbeat = Heartbeat(space, settings, me.id, self.running, self._facts, self._heard)
         self._watchdog = Watchdog(self.running, settings, self._heartbeat.beat_now)
 

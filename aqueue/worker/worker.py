@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeAlias, Unpack
@@ -106,9 +105,8 @@ class Worker:
         names = [queue.name if isinstance(queue, Queue) else check_name(queue, "queue") for queue in listed]
         if not names:
             raise SettingsError("a worker needs at least one queue")
-        worker_id = "w" + secrets.token_urlsafe(12)
-        label = worker_id if name is None else check_name(name, "worker")
-        self._me = Identity(worker_id, label, list(dict.fromkeys(names)))
+        label = None if name is None else check_name(name, "worker")
+        self._me = Identity(label, list(dict.fromkeys(names)))
         self.settings: WorkerSettings = check_settings(
             concurrency=concurrency, lease=lease, grace=grace, default_timeout=default_timeout,
             max_zombies=max_zombies, on_unsure=on_unsure, max_stall=max_stall, max_rss=max_rss,
@@ -123,7 +121,7 @@ class Worker:
 
     @property
     def id(self) -> str:
-        """Random, new for each worker; part of every token."""
+        """Random, new for each worker, also in a forked child; part of every token."""
         return self._me.id
 
     @property
