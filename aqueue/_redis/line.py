@@ -60,14 +60,21 @@ class Line(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     def send(self, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
-        """Send so many commands; their replies, or the first error among them, when all have come."""
+        """Send so many commands; their replies, or the first error among them, when all have come.
+
+        Where they cannot be sent, nobody knows how much of them left and whose the next reply is: the line
+        ends, and all calls under way with it.
+        """
         call = Call(self._loop.create_future(), count)
         if not self._calls:
             self._heard = self._loop.time()
             if self._timer is None:
                 self._timer = self._loop.call_later(DEADLINE, self._check)
         self._calls.append(call)
-        self._transport.write(packed)
+        try:
+            self._transport.write(packed)
+        except Exception as error:
+            self.close(redis_errors.ConnectionError(f"cannot send: {str(error) or type(error).__name__}"))
         return call.answer
 
     def retire(self) -> None:
@@ -122,8 +129,8 @@ class Line(asyncio.Protocol):
             self.close()
 
     def eof_received(self) -> None:
-        """The server closes the connection."""
-        self.is_open = False
+        """The server sends no more, so no call under way has a reply to come."""
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by us or by the server."""

@@ -111,6 +111,11 @@ class Proxy:
         for writer in list(self._writers):
             writer.close()
 
+    def end_replies(self) -> None:
+        """Send no more on all present connections, which stay open for requests."""
+        for writer in self._writers:
+            writer.write_eof()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
