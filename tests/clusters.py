@@ -115,7 +115,7 @@ class ClusterSet:
         return next(server for server in self._up() if _field(server, "master_port") == wanted)
 
     def fail_over(self, slot: int) -> Server:
-        """Make the replica of the slot's master the master, while that lives; gives the new one."""
+        """Make the replica of the slot's master its master, while that lives; gives the new one."""
         old = self.owner(slot)
         new = self.replica(old)
         _run(new, "CLUSTER", "FAILOVER")
@@ -126,11 +126,30 @@ class ClusterSet:
     def giving_away(self, slot: int) -> Generator[Server]:
         """During the block the slot's master is about to give its keys away; gives who is to have them."""
         owner, other = self.owner(slot), self.stranger(slot)
+        _run(other, "CLUSTER", "SETSLOT", slot, "IMPORTING", _id(owner))
         _run(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", _id(other))
         try:
             yield other
         finally:
             _run(owner, "CLUSTER", "SETSLOT", slot, "STABLE")
+            _run(other, "CLUSTER", "SETSLOT", slot, "STABLE")
+
+    def move(self, slot: int, to: Server) -> None:
+        """Give the slot to another master, key by key."""
+        owner = self.owner(slot)
+        _run(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", _id(owner))
+        _run(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", _id(to))
+        while names := _run(owner, "CLUSTER", "GETKEYSINSLOT", slot, 10):
+            _run(owner, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *names)
+        for server in (to, owner):
+            _run(server, "CLUSTER", "SETSLOT", slot, "NODE", _id(to))
+        wait_for(lambda: slot in _own(to) and slot not in _own(owner), "a slot that was moved")
+
+    def move_at_once(self, slot: int, to: Server) -> None:
+        """Give the slot to another master in one step, as Valkey 9 can."""
+        owner = self.owner(slot)
+        _run(owner, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", _id(to))
+        wait_for(lambda: slot in _own(to) and slot not in _own(owner), "a slot that was moved")
 
     def _up(self) -> Sequence[Server]:
         return [server for server in self.servers if server.is_up]

@@ -17,7 +17,7 @@ from aqueue._redis.faults import address_of, describe
 from aqueue.cli.app import app
 from aqueue.worker import maintenance
 from tests.api import jobs
-from tests.api.admin import admin
+from tests.api.admin import admin, calls_of
 from tests.clusters import ClusterSet, slot_of
 from tests.servers import Server
 from tests.support import wait_until
@@ -126,7 +126,6 @@ async def test_every_call_at_another_node_is_refused_at_once_and_names_the_owner
             ) as caught:
                 await call(queue)
             assert caught.value.refused
-            assert not caught.value.uncertain
             assert caught.value.moved_to == address(owner)
     with admin(owner) as client:
         assert not client.keys(f"{queue.space.keys.prefix}*")
@@ -216,19 +215,26 @@ async def test_a_worker_whose_node_does_not_become_the_master_again_ends_and_say
 
 
 async def test_while_a_slot_is_moved_calls_wait_and_none_is_half_done(
-    cluster: ClusterSet, owner: Server, slot: int
+    cluster: ClusterSet, owner: Server, slot: int, probe: Probe, probe_name: str
 ) -> None:
-    async with Queue(connection=owner.url) as queue:
-        await queue.enqueue(jobs.nothing, job_id="first")
+    async with Queue(connection=owner.url) as queue, working(queue):
+        held = await queue.enqueue(hold, probe_name, "ended meanwhile")
+        other = Queue("other", owner.url)  # which nobody works on
+        await other.enqueue(jobs.nothing, job_id="first")
+        await wait_until(lambda: probe.running)
         with cluster.giving_away(slot):
-            before = dump(owner, queue)
-            enqueue = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="second"))
-            cancel = asyncio.create_task(queue.remove("first"))
-            await wait_until_told(queue)
+            before, calls = dump(owner, queue), calls_of(owner, "evalsha")
+            probe.open()
+            enqueue = asyncio.create_task(other.enqueue(jobs.nothing, job_id="second"))
+            remove = asyncio.create_task(other.remove("first"))
+            count = asyncio.create_task(other.count())
+            await wait_until(lambda: not probe.running and calls_of(owner, "evalsha") > calls + 8)
             assert dump(owner, queue) == before
-        await asyncio.gather(enqueue, cancel)
+        await asyncio.gather(enqueue, remove, count)
 
-        assert await queue.get_job_ids() == ["second"]
+        assert await held.wait(10) == "ended meanwhile"
+        assert await other.get_job_ids() == ["second"]
+    assert probe.starts == 1
 
 
 def dump(server: Server, queue: Queue) -> dict[bytes, bytes]:

@@ -15,7 +15,6 @@ class Entry(NamedTuple):
 
 _DEPENDENCIES = "there are no dependencies between jobs yet"
 _CRON = "there is no cron yet"
-_CLUSTER = "a client of a cluster is not supported yet, only one node of it"
 
 CATALOGUE = {
     "T01": Entry("workers are killed at random times, two queues"),
@@ -76,8 +75,8 @@ CATALOGUE = {
     "T54": Entry(
         "Cluster: the functional tests, with AQUEUE_TEST_CLUSTER=1", elsewhere="tests/api/test_cluster.py"
     ),
-    "T55": Entry("Cluster: failover", skipped=_CLUSTER),
-    "T56": Entry("Cluster: slots are moved under load", skipped=_CLUSTER),
+    "T55": Entry("Cluster: the slot's master fails over and back"),
+    "T56": Entry("Cluster: the slot is moved away and back under load"),
     "T57": Entry("dependencies between jobs of several partitions", skipped=_DEPENDENCIES),
     "T58": Entry("other versions of Redis and Valkey", elsewhere="tests/api/test_servers_and_clients.py"),
     "T59": Entry(
