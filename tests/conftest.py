@@ -9,11 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from aqueue import Queue
-from aqueue._redis.keys import Keys
-from aqueue._redis.permissions import acl_rules
 from aqueue.connection import Namespace
 from tests.clusters import lone_node
-from tests.servers import Server
+from tests.servers import Server, smallest
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +53,13 @@ def url(
 ) -> str:
     """The shared server, also by AQUEUE_URL, with this test's namespace in AQUEUE_NAMESPACE.
 
-    As a user with the permissions that SECURITY.md names, and no others but those that the test is marked
-    with, and ZINCRBY, with which tests make data old. AQUEUE_TEST_USER=default: as one who may do all.
+    As the smallest user, who besides may do what the test is marked with. AQUEUE_TEST_USER=default: as one
+    who may do all.
     """
     url = server.url
     if os.environ.get("AQUEUE_TEST_USER") != "default":
         more = [rule for mark in request.node.iter_markers("more_rights") for rule in mark.args]
-        url = server.user(f"user-of-{namespace}", *acl_rules(Keys(namespace)), "+zincrby", *more)
+        url = server.user(f"user-of-{namespace}", *smallest(namespace), *more)
     monkeypatch.setenv("AQUEUE_URL", url)
     monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
     return url

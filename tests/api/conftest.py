@@ -28,7 +28,7 @@ def stored(server: Server, namespace: str) -> Callable[[], list[str]]:
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that the test may break, count on or fill."""
-    with Server(aof=False) as running:
+    with Server(aof=False).limited() as running:
         yield running
 
 

@@ -286,15 +286,14 @@ def test_a_queue_of_a_module_serves_one_loop_after_another_without_a_noise(
 
 
 UNANSWERED = """
-import asyncio
-import os
+import asyncio, sys
 from aqueue import Queue
 from redis.asyncio import Redis
 
 queue = Queue()
 
 async def main():
-    async with Redis.from_url(queue.space.connector.source.shown) as redis:
+    async with Redis(port=int(sys.argv[1])) as redis:
         await queue.enqueue("x.y", 0)
         await redis.client_pause(60_000, all=False)
         tasks = [asyncio.create_task(queue.enqueue("x.y", 1))]
@@ -311,7 +310,7 @@ asyncio.run(main())
 def test_a_loop_may_end_while_what_it_enqueues_is_unanswered(tmp_path: Path, own_server: Server) -> None:
     (tmp_path / "script.py").write_text(UNANSWERED)
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", str(tmp_path / "script.py")],
+        [sys.executable, "-X", "dev", "-W", "error", str(tmp_path / "script.py"), str(own_server.port)],
         env=os.environ | {"AQUEUE_URL": own_server.url, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip

@@ -30,10 +30,12 @@ from aqueue.sync import Queue as SyncQueue
 from tests.api import jobs
 from tests.api.proxy import Proxy
 from tests.sentinels import SentinelSet
-from tests.servers import Server, free_port, redis_binary
+from tests.servers import Server, free_port, redis_binary, smallest
 from tests.support import wait_until
 
 REDIS = redis_binary()
+#: What `"fsync"` takes, as SECURITY.md says.
+ASKING = ("+waitaof", "+info")
 NEW = NewJob("a", "n", ["function", "f", "data", b"x"])
 
 
@@ -62,10 +64,11 @@ def frozen(replica: Server) -> Server:
 
 @pytest.fixture
 def url(pair: SentinelSet, namespace: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The master."""
-    monkeypatch.setenv("AQUEUE_URL", pair.servers[0].url)
+    """The master, as a user who may ask it, and name connections."""
+    url = pair.servers[0].user(namespace, *smallest(namespace), "+wait", "+client|setname")
+    monkeypatch.setenv("AQUEUE_URL", url)
     monkeypatch.setenv("AQUEUE_NAMESPACE", namespace)
-    return pair.servers[0].url
+    return url
 
 
 async def test_a_replica_has_the_job_when_the_call_returns(url: str, pair: SentinelSet) -> None:
@@ -300,7 +303,7 @@ def test_without_a_loop_it_is_the_same(url: str, frozen: Server, pair: SentinelS
 
 
 async def test_the_disk_has_the_job_when_the_call_returns(namespace: str) -> None:
-    with Server("--appendfsync", "everysec") as server:
+    with Server("--appendfsync", "everysec").limited(namespace, *ASKING) as server:
         queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
         made = await queue.enqueue(jobs.nothing)
 
@@ -313,7 +316,7 @@ async def test_a_disk_that_is_never_written_confirms_nothing(
     namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durability, "PATIENCE_MS", 50)
-    with Server("--appendfsync", "no") as server:
+    with Server("--appendfsync", "no").limited(namespace, *ASKING) as server:
         queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
         with pytest.raises(NotReplicated, match="the disk has not confirmed") as caught:
             await queue.enqueue(jobs.nothing)
@@ -329,9 +332,8 @@ async def test_a_disk_that_is_never_written_confirms_nothing(
 
 async def test_who_may_not_ask_for_it_stores_nothing(namespace: str) -> None:
     with Server() as server:
-        client: Any = server.client()
-        client.execute_command("ACL", "SETUSER", "default", "-wait")
-        queue = Queue("q", connection=server.url, namespace=namespace, durability="replicated:1")
+        url = server.user("ann", *smallest(namespace))
+        queue = Queue("q", connection=url, namespace=namespace, durability="replicated:1")
         with pytest.raises(QueueUnavailable, match=r"lacks permissions.*'wait'") as caught:
             await queue.enqueue(jobs.nothing)
 
@@ -359,7 +361,7 @@ async def test_a_server_without_an_aof_is_refused_before_anything_is_stored(
 
 
 async def test_an_aof_that_is_turned_off_is_told_and_the_next_call_stores_nothing(namespace: str) -> None:
-    with Server() as server:
+    with Server().limited(namespace, *ASKING) as server:
         queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
         await queue.enqueue(jobs.nothing)
         client: Any = server.client()
@@ -392,17 +394,17 @@ async def test_a_replica_is_away_like_a_master_that_is_cut_off(
     sync.close()
 
 
-async def test_who_may_ask_no_more_hears_that_the_job_may_be_there(url: str, pair: SentinelSet) -> None:
+async def test_who_may_ask_no_more_hears_that_the_job_may_be_there(
+    url: str, namespace: str, pair: SentinelSet
+) -> None:
     queue = Queue("q", durability="replicated:1")
     await queue.enqueue(jobs.nothing)
     client: Any = pair.servers[0].client()
-    client.execute_command("ACL", "SETUSER", "default", "-wait")
-    try:
-        with pytest.raises(EnqueueUncertain, match=r"lacks permissions.*'wait'") as caught:
-            await queue.enqueue(jobs.nothing)
-        assert caught.value.job_id in await queue.get_job_ids()
-    finally:
-        client.execute_command("ACL", "SETUSER", "default", "+@all")
+    client.execute_command("ACL", "SETUSER", namespace, "-wait")
+    with pytest.raises(EnqueueUncertain, match=r"lacks permissions.*'wait'") as caught:
+        await queue.enqueue(jobs.nothing)
+    assert caught.value.job_id in await queue.get_job_ids()
+    client.execute_command("ACL", "SETUSER", namespace, "+wait")
 
     assert (await caught.value.retry()).id == caught.value.job_id
     assert await queue.count() == 2
@@ -450,7 +452,7 @@ def is_old(program: str | None) -> bool:
 
 @pytest.mark.skipif(not is_old(REDIS), reason="needs a Redis older than 7.2 of the system")
 async def test_a_server_that_is_too_old_is_named(namespace: str) -> None:
-    with Server(binary=REDIS) as server:
+    with Server(binary=REDIS).limited(namespace, "+info") as server:
         queue = Queue("q", connection=server.url, namespace=namespace, durability="fsync")
         with pytest.raises(SettingsError, match=r"needs Redis 7.2 or Valkey 7.2.*this is Redis [67]\."):
             await queue.enqueue(jobs.nothing)

@@ -204,7 +204,7 @@ async def test_one_is_attribute_tells_each_status(queue: Queue, status: str, att
 
 
 async def test_reading_attributes_needs_no_loop_and_no_server() -> None:
-    with Server(aof=False) as server:
+    with Server(aof=False).limited() as server:
         queue = Queue(connection=server.url)
         job = await queue.enqueue(jobs.echo, 1, meta={"a": 1}, retry=Retry(max=2))
         await queue.aclose()

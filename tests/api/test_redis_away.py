@@ -211,7 +211,7 @@ async def test_a_server_out_of_memory_takes_no_new_jobs_but_lets_others_go_on(
             await queue.enqueue_many(Queue.prepare_data(jobs.nothing, job_id=job_id) for job_id in "ab")
         assert (caught.value.enqueued, caught.value.not_enqueued) == ([], ["a", "b"])
         assert await queue.get_job_ids() == ["first", "j0", "j1", "j2"]
-        await (await Job.fetch("j0", queue.space.connector.source.shown)).cancel()
+        await (await Job.fetch("j0", own_server.url)).cancel()
         assert await Worker([queue]).work(burst=True)
         assert await queue.finished_job_registry.count() == 3
 

@@ -107,7 +107,7 @@ async def test_a_wait_ends_where_nothing_can_be_told(
 
 
 async def test_a_wait_outlasts_a_restart_of_redis(read_often: None) -> None:
-    with Server() as server:
+    with Server().limited() as server:
         queue = Queue(connection=server.url)
         job = await asyncio.to_thread(queue.enqueue, tasks.add, 1, 2)
         waiting = in_thread(lambda: job.wait(25))

@@ -33,7 +33,7 @@ from aqueue._redis.operations import Lookup
 from aqueue.connection import Namespace
 from tests.api import jobs
 from tests.api.admin import admin, calls_of, clients_of
-from tests.servers import Server
+from tests.servers import Server, smallest
 from tests.support import age, claim, wait_until
 
 
@@ -271,7 +271,7 @@ async def test_a_message_that_nobody_heard_costs_two_seconds_at_most(own_server:
 
 
 async def test_waiters_see_the_end_of_a_job_after_redis_was_away(own_server: Server) -> None:
-    with Server() as server:
+    with Server().limited() as server:
         queue = Queue(connection=server.url)
         job: Job[object] = await queue.enqueue(jobs.nothing)
         waiting = asyncio.create_task(job.wait(20))
@@ -298,9 +298,8 @@ async def test_closing_tells_those_who_wait(own_server: Server) -> None:
 
 
 async def test_waiting_works_where_subscribing_is_not_allowed_and_does_not_storm(own_server: Server) -> None:
-    with admin(own_server) as client:
-        client.acl_setuser("default", enabled=True, reset_channels=True)
-    queue = Queue(connection=own_server.url)
+    rules = [rule for rule in smallest("aqueue") if rule[0] != "&"]
+    queue = Queue(connection=own_server.user("deaf", *rules))
     job: Job[object] = await queue.enqueue(jobs.nothing)
     waiting = asyncio.create_task(job.wait(10))
     await finish_all(queue, 7)
@@ -328,7 +327,7 @@ async def test_a_damaged_record_does_not_hold_up_the_waiters_of_others(own_serve
 
 
 async def test_a_wait_in_vain_says_that_redis_did_not_answer() -> None:
-    with Server() as server:
+    with Server().limited() as server:
         queue = Queue(connection=server.url)
         job = await queue.enqueue(jobs.nothing)
         waiting = asyncio.create_task(job.wait(timeout=4))

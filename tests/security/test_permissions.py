@@ -149,13 +149,17 @@ async def test_the_lines_that_are_told_mend_it_all(stage: Stage, server: Server,
         assert await job.wait(timeout=5) == 5
 
 
-async def test_another_database_needs_one_more(stage: Stage, server: Server, rules: list[str]) -> None:
-    url = server.user(stage.keys.namespace, *rules).replace("/0", "/3")
+@pytest.mark.parametrize(("option", "needed"), [("/3", "+select"), ("/0?client_name=a", "+client|setname")])
+async def test_what_a_url_asks_for_needs_one_more(
+    stage: Stage, server: Server, rules: list[str], option: str, needed: str
+) -> None:
+    assert f"`{needed}`" in PAGE
+    url = server.user(stage.keys.namespace, *rules).replace("/0", option)
 
     with pytest.raises(QueueUnavailable) as caught:
         await Worker("default", url).work(burst=True)
 
-    assert caught.value.missing == ("+select",)
+    assert caught.value.missing == (needed,)
     as_told(stage, caught.value)
     await Worker("default", url).work(burst=True)
 

@@ -40,7 +40,7 @@ async def test_the_sync_driver_reads_in_a_pipeline(
 
 
 def test_the_sync_driver_loads_a_script_that_the_server_forgot() -> None:
-    with Server(aof=False) as server:
+    with Server(aof=False).limited() as server:
         client = SyncClient(from_url(server.url))
         space = Queue(connection=server.url).space
         server.client().script_flush()
@@ -50,7 +50,7 @@ def test_the_sync_driver_loads_a_script_that_the_server_forgot() -> None:
 
 
 def test_the_sync_driver_goes_on_after_a_restart() -> None:
-    with Server() as server:
+    with Server().limited() as server:
         client = SyncClient(from_url(server.url))
         operation = operations.count(Queue(connection=server.url).space.keys, [("queue", "default")])
         client.run(operation)

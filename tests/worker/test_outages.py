@@ -25,7 +25,7 @@ SLOW = 10.0
 @pytest.fixture
 def own_server() -> Iterator[Server]:
     """A server that a test may break; it keeps its data."""
-    with Server() as server:
+    with Server().limited() as server:
         yield server
 
 

@@ -46,7 +46,7 @@ async def cancelled(stage: Stage) -> None:
             await asyncio.gather(*(cut(call, stage.dice.randrange(61)) for call in some))
             stage.seen.add("cancels", len(some))
             left -= len(some)
-            assert await is_steady(queue)
+            assert await is_steady(queue, stage.server.url)
         await wait_until(lambda: len(clients_of(stage.server)) <= 4, description="no connection is left")
 
 
