@@ -284,6 +284,14 @@ def test_queues_that_nobody_serves_or_that_are_paused(durable: Server, namespace
     assert found["change"] == "aqueue worker unserved"
 
 
+def test_what_is_to_be_typed_is_quoted(durable: Server, namespace: str, visit: Visit) -> None:
+    with durable.client() as redis:
+        redis.sadd(f"{{{namespace}}}:queues", "a; reboot\x1b")
+        redis.zadd(f"{{{namespace}}}:queue:a; reboot\x1b", {"x": 1})
+
+    assert visit()["queues"]["change"] == "aqueue worker 'a; reboot\\x1b'"
+
+
 def test_a_scheduled_job_that_is_due_waits_too(durable: Server, namespace: str, visit: Visit) -> None:
     asyncio.run(at(durable, namespace).enqueue_in("1h", "m.f", job_id="a"))
     assert visit()["queues"]["level"] == "ok"

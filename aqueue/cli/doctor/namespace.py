@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 
 from aqueue.cli.doctor.finding import Finding
-from aqueue.cli.text import plural, shown_name
+from aqueue.cli.text import plural, printable, shown_name
 from aqueue.health import NamespaceFacts, QueueFacts
 from aqueue.workers import WorkerInfo
 
@@ -46,8 +47,8 @@ def _workers(workers: Sequence[WorkerInfo], alive: Sequence[WorkerInfo]) -> Iter
 
 
 def _queues(facts: NamespaceFacts, served: set[str]) -> Iterator[Finding]:
-    def found(is_so: Callable[[str, QueueFacts], bool]) -> str:
-        return _listed([name for name, queue in facts.queues.items() if is_so(name, queue)])
+    def found(is_so: Callable[[str, QueueFacts], bool]) -> list[str]:
+        return [name for name, queue in facts.queues.items() if is_so(name, queue)]
 
     abandoned = found(lambda name, queue: queue.abandoned > 0)
     unserved = found(lambda name, queue: queue.waiting > 0 and not queue.is_paused and name not in served)
@@ -55,24 +56,29 @@ def _queues(facts: NamespaceFacts, served: set[str]) -> Iterator[Finding]:
     if abandoned:
         jobs = plural(sum(queue.abandoned for queue in facts.queues.values()), "job")
         yield Finding(
-            "problem", "leases", f"{jobs} held by nobody, in {abandoned}",
+            "problem", "leases", f"{jobs} held by nobody, in {_listed(abandoned)}",
             "their workers are gone, and no other has taken them back",
             "aqueue worker, of any queue: each looks after the lost jobs of all",
         )  # fmt: skip
     if unserved:
         yield Finding(
-            "problem", "queues", f"jobs wait that no running worker serves, in {unserved}",
-            "nobody is going to start them", f"aqueue worker {unserved.partition(',')[0]}",
+            "problem", "queues", f"jobs wait that no running worker serves, in {_listed(unserved)}",
+            "nobody is going to start them", f"aqueue worker {_typed(unserved[0])}",
         )  # fmt: skip
     if paused:
         yield Finding(
-            "advice", "queues", f"jobs wait in paused {paused}", "nothing of a paused queue is started",
-            f"aqueue resume {paused.partition(',')[0]}",
+            "advice", "queues", f"jobs wait in paused {_listed(paused)}",
+            "nothing of a paused queue is started", f"aqueue resume {_typed(paused[0])}",
         )  # fmt: skip
     if not (abandoned or unserved or paused):
         yield Finding(
             "ok", "queues", f"{plural(len(facts.queues), 'queue')}, and nothing in them is forgotten"
         )
+
+
+def _typed(name: str) -> str:
+    """A name as it is typed in a shell: whoever writes to Redis chooses it."""
+    return shlex.quote(printable(name))
 
 
 def _listed(names: Sequence[str]) -> str:
