@@ -13,6 +13,7 @@ from aqueue._core.allowed import Allowed
 from aqueue._core.functions import find_function
 from aqueue._core.record import JobRecord
 from aqueue._core.seal import Seal
+from aqueue._core.secrets import goes_to_redis
 from aqueue._core.serializers import Serializer, serializer_name
 from aqueue.errors import PayloadError, SettingsError
 
@@ -143,12 +144,15 @@ class Codec:
     def _encode(self, value: Any, what: str) -> bytes:
         """Encode a value; `what` is named in the error."""
         self.check_trust()
+        token = goes_to_redis.set(True)
         try:
             data = self.serializer.dumps(value)
         except Exception as error:
             raise PayloadError(
                 f"{what} cannot be encoded: {type(error).__name__}: {_message(error)}"
             ) from error
+        finally:
+            goes_to_redis.reset(token)
         if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PayloadError(
                 f"{what} cannot be encoded: dumps() of the serializer returned {type(data).__name__}, "

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from aqueue._core.secrets import keep
 from aqueue.errors import SettingsError
 
 #: What `signing_key=` takes: one key or several, also as one string with commas or spaces between them.
@@ -30,6 +31,10 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"<Keyring of {len(self._keys)}>"
+
+    def __reduce__(self) -> tuple[type[Keyring], tuple[tuple[bytes, ...]]]:
+        keep("a signing key")
+        return Keyring, (self._keys,)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keyring) and other._keys == self._keys

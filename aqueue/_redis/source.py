@@ -23,6 +23,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncCluster
 
 from aqueue._core.logs import get_logger
+from aqueue._core.secrets import keep
 from aqueue._redis.sentinels import Address, Sentinels, read_hosts, show_hosts
 from aqueue.errors import SettingsError
 
@@ -38,6 +39,8 @@ _KEPT = {
     "host", "port", "path", "db", "username", "password", "credential_provider", "client_name",
     "socket_keepalive", "socket_keepalive_options", "socket_type", "socket_connect_timeout",
 }  # fmt: skip
+#: Those of them that nobody else is to know.
+_SECRETS = frozenset({"password", "credential_provider", "ssl_password"})
 _SCHEMES = ("redis", "rediss", "unix")
 _SENTINEL_SCHEMES = ("sentinel", "sentinels")
 _SENTINEL_FORM = "write sentinel://host:26379,host:26379/mymaster/0"
@@ -58,6 +61,12 @@ class Source:
     start: Callable[[], str] | None = None
     #: Who tells where it is, where its address is not fixed.
     sentinels: Sentinels | None = None
+
+    def __reduce__(self) -> tuple[type[Source], tuple[Any, ...]]:
+        towards: Mapping[str, Any] = {} if self.sentinels is None else self.sentinels.options
+        if _SECRETS.intersection(self.options) or _SECRETS.intersection(towards):
+            keep("the password of Redis")
+        return Source, (self.kind, self.options, self.shown, self.start, self.sentinels)
 
     @property
     def is_local(self) -> bool:

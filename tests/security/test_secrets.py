@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
+import pickle
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 
-from aqueue import Job, Queue, Worker, get_failed_queue, use_connection
+from aqueue import Job, PayloadError, Queue, Worker, get_failed_queue, use_connection
+from aqueue._core.options import Executor
 from aqueue._redis import faults
 from aqueue._redis.source import Source, from_url
 from aqueue.sync import Queue as SyncQueue
@@ -217,6 +220,39 @@ async def test_redis_holds_no_password_and_no_key(server: Server, namespace: str
     assert len(dumps) > 3
     for text in (b"secret", b"kkkkkkkk", SECRET.encode()):
         assert not [dump for dump in dumps if text in dump]
+
+
+@pytest.mark.parametrize("secret", ["password", "signing key"])
+@pytest.mark.parametrize("executor", [None, "process"])
+async def test_nothing_that_has_one_goes_into_a_job(
+    server: Server, namespace: str, secret: str, executor: Executor | None
+) -> None:
+    """Whoever reads Redis, or a backup of it, could sign jobs then."""
+    url = server.user(namespace, "~*", "&*", "+@all") if secret == "password" else server.url
+    key = "k" * 20 if secret == "signing key" else None
+    queue = Queue("default", url, namespace=namespace, signing_key=key)
+    job = await queue.enqueue(jobs.own_job, executor=executor)
+    for value in (queue, job, [queue], SyncQueue("q", url, signing_key=key), Worker([queue]), queue.enqueue):
+        refusal = f"cannot be encoded: TypeError: .*{secret}.* would be stored, too"
+        with pytest.raises(PayloadError, match=refusal):
+            await queue.enqueue(jobs.echo, value)
+        with pytest.raises(PayloadError, match=refusal):
+            await queue.enqueue(jobs.echo, 1, meta={"it": value})
+    await burst(queue)
+
+    assert secret in await last_line(job)
+    for again in (pickle.loads(pickle.dumps(queue)), copy.deepcopy(queue)):  # for the same program
+        assert again.space.connector.source == queue.space.connector.source
+        assert again.space.codec.seal == queue.space.codec.seal
+    await queue.aclose()
+
+
+async def test_where_there_is_none_a_queue_may_be_an_argument(server: Server, namespace: str) -> None:
+    queue = Queue("default", server.url, namespace=namespace)
+    job = await queue.enqueue(jobs.echo, queue)
+
+    assert (await Job.fetch(job.id, server.url, namespace=namespace)).args == (queue,)
+    await queue.aclose()
 
 
 async def test_arguments_are_not_logged(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
