@@ -12,11 +12,10 @@ from functools import partial
 
 from aqueue._core.names import is_name
 from aqueue._redis import mending
-from aqueue._redis.keys import SCHEMA
+from aqueue._redis.keys import check_layout
 from aqueue._redis.operations import Lookup
 from aqueue.connection import Connection, Namespace, open_namespace
 from aqueue.damage import UNKNOWN_KEY
-from aqueue.errors import SettingsError
 
 #: Subjects that are told.
 SAMPLES = 5
@@ -111,12 +110,7 @@ async def _check_schema(space: Namespace) -> None:
     [held] = await space.client.read(mending.types([keys.schema]))
     if held != "string":
         return
-    found = await space.client.read(mending.schema(keys))
-    if found != str(SCHEMA):
-        raise SettingsError(
-            f"the data of namespace {keys.namespace} has layout {found!a:.40}, this version knows {SCHEMA}: "
-            "a newer aqueue wrote it, use that one; nothing was touched"
-        )
+    check_layout(keys, await space.client.read(mending.schema(keys)))
 
 
 class _Round:

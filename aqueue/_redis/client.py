@@ -20,7 +20,7 @@ from aqueue._core.logs import get_logger
 from aqueue._redis import durability
 from aqueue._redis.coalescer import Answer, Begun, Coalescer
 from aqueue._redis.faults import CAUGHT, PATIENCE, Attempts, Verdict, asking, describe, is_late
-from aqueue._redis.keys import Keys
+from aqueue._redis.keys import Keys, check_layout
 from aqueue._redis.line import Line, Switchboard, Switchboards
 from aqueue._redis.lookups import Snapshot
 from aqueue._redis.operations import _SCRIPTS, Lookup, NewJob, Operation
@@ -206,16 +206,23 @@ class AsyncClient:
             raise lacking(self.source, missing, remedy(missing, self.source, keys))
         self.permitted.update(script.sha for script in _SCRIPTS.values())
 
-    async def load_scripts(self) -> None:
+    async def load_scripts(self, keys: Keys) -> None:
         """Let the server know all scripts, as a call that must wait for its script would be overtaken.
 
-        One round trip.
+        One round trip; the data is to have the layout that they are for.
 
         Raises:
+            SettingsError: A newer version has changed it.
             QueueUnavailable: Redis does not answer.
         """
-        commands = [("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()]
-        await self._try(self._calls, commands, Attempts(self.source, PATIENCE))
+        commands = [*(("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()), ("GET", keys.schema)]
+        try:
+            *_, layout = await self._try(self._calls, commands, Attempts(self.source, PATIENCE))
+        except redis_errors.ResponseError as error:
+            if not is_late(error):
+                raise
+            return  # a foreign key, which `aqueue doctor` moves out of the way
+        check_layout(keys, None if layout is None else layout.decode("utf-8", "replace"))
 
     async def check_node(self, keys: Keys) -> None:
         """Find out whether the node of a cluster is the one that has this namespace. One round trip.

@@ -22,7 +22,8 @@ a Redis Cluster. After the prefix:
     heartbeat         string  last beat of any worker, unix ms
     hold              string  no recovery before, unix ms
     reply:<nonce>     string  the answer to a cancel, requeue or delete, for a minute: a replay gets it again
-    schema            string  the layout, once it is another than `SCHEMA`; absent until then
+    schema            string  the layout, once it is another than `SCHEMA`; absent until then. Workers that do
+                              not know it do not start
     absent            never there
     aside:<ms>:<key>  any     what stood in place of one of ours; `aqueue doctor --repair` moved it away
 
@@ -34,6 +35,7 @@ This module alone makes names, so that a namespace can be split into partitions 
 from __future__ import annotations
 
 from aqueue._core.names import check_name
+from aqueue.errors import SettingsError
 
 DEFAULT_NAMESPACE = "aqueue"
 
@@ -105,3 +107,12 @@ class Keys:
     def commands_channel(self, worker_id: str) -> str:
         """Where a worker is asked to cancel or stop a job."""
         return f"{self.prefix}commands:{worker_id}"
+
+
+def check_layout(keys: Keys, found: str | None) -> None:
+    """Raise SettingsError where the key `schema` has something: another layout than ours."""
+    if found not in (None, str(SCHEMA)):
+        raise SettingsError(
+            f"the data of namespace {keys.namespace} has layout {found!a:.40}, this version knows {SCHEMA}: "
+            "a newer aqueue wrote it, use that one; nothing was touched"
+        )

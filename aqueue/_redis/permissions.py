@@ -135,7 +135,7 @@ def _every_kind(keys: Keys) -> list[str]:
         *(keys.registry(registry, "default") for registry in (*registries, "expired")),
         *(keys.job("id"), keys.result("id"), keys.history("id"), keys.reply("nonce"), keys.worker("id")),
         *(keys.meta("default"), keys.wake("default")),
-        *(keys.queues, keys.workers, keys.heartbeat, keys.hold),
+        *(keys.queues, keys.workers, keys.heartbeat, keys.hold, keys.schema),
     ]
 
 

@@ -168,7 +168,7 @@ class Worker:
             QueueUnavailable: Redis could not be reached at the start, its user lacks a permission (`missing`
                 says which), or it is the wrong node of a cluster (`moved_to`); or it has become that, or has
                 refused the credentials, for five minutes. Other outages are waited out.
-            SettingsError: A limit that cannot be used.
+            SettingsError: A limit that cannot be used, or data whose layout a newer version has changed.
             Exception: What the lifespan raised: while opening, before any job; while closing, after the last.
         """
         limits = check_limits(burst, max_jobs, max_idle_time)
@@ -192,6 +192,7 @@ class Worker:
 
         Raises:
             QueueUnavailable: Redis could not be reached.
+            SettingsError: A newer version has changed the layout of the data.
         """
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
@@ -296,7 +297,7 @@ class Worker:
             client = self.space.connector.client()
             await client.check_node(self.space.keys)
             await client.check_permissions(self.space.keys)
-            await client.load_scripts()
+            await client.load_scripts(self.space.keys)
             with restored_signals(run.signaled if handle_signals else None), contained_tasks():
                 return await lifespan.around(functools.partial(run.work, ready))
         finally:

@@ -162,6 +162,17 @@ def test_refused_credentials_are_one_line_and_exit_78(invoke: Invoke) -> None:
             assert "wr0ng" not in result.stderr
 
 
+def test_a_layout_of_a_newer_version_is_one_line_and_exit_2(
+    queue: Queue, server: Server, invoke: Invoke
+) -> None:
+    server.client().set(queue.space.keys.schema, "2")
+
+    result = invoke("worker", "--burst")
+
+    assert result.exit_code == 2
+    assert "has layout '2', this version knows 1" in result.stderr.splitlines()[-1]
+
+
 def test_what_cannot_be_used_is_one_line_and_exit_2(url: str, invoke: Invoke) -> None:
     cases = {
         ("bad name",): "queue name 'bad name'",

@@ -205,6 +205,28 @@ async def test_running_raises_when_redis_cannot_be_reached() -> None:
             pytest.fail("not reached")
 
 
+async def test_a_worker_touches_nothing_where_a_newer_version_has_changed_the_layout(
+    queue: Queue, server: Server
+) -> None:
+    job, schema = await queue.enqueue(tasks.add, 1, 2), queue.space.keys.schema
+    worker, db = make_worker(queue), server.client()
+    db.set(schema, "2")
+    with pytest.raises(SettingsError, match="has layout '2', this version knows 1: a newer aqueue wrote it"):
+        await worker.work(burst=True)
+    with pytest.raises(SettingsError, match="has layout '2'"):
+        async with worker.running():
+            pytest.fail("not reached")
+    assert await status(job) == "queued"
+    assert await Worker.count(queue=queue) == 0
+
+    db.delete(schema)
+    db.rpush(schema, "of others")
+    assert await worker.work(burst=True)
+    db.delete(schema)
+    db.set(schema, "1")
+    assert not await worker.work(burst=True)
+
+
 async def test_a_worker_can_be_started_again_but_not_twice_at_once(queue: Queue) -> None:
     worker = make_worker(queue)
     for _ in range(3):
