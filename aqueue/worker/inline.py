@@ -39,7 +39,12 @@ async def enqueue_and_run(queue: Queue, job: Job[Any], new: NewJob, options: Map
         Exception: What the worker's lifespan raised.
     """
     worker = Worker(queue, **options)
-    at_ms, word, lease = await _enqueue_and_claim(queue, new, worker)
+    claiming = asyncio.get_running_loop().create_task(_enqueue_and_claim(queue, new, worker))
+    try:
+        at_ms, word, lease = await asyncio.shield(claiming)
+    except asyncio.CancelledError:  # it may be on its way: then nobody would run what it claims
+        await finish(_take_back(queue.space, claiming))
+        raise
     is_ours = lease is not None and lease.job_id == job.id and not word.startswith("duplicate")
     if lease is not None and not is_ours:  # the id is taken, and this was the first that waits
         await _give_back(queue.space, lease)
@@ -76,6 +81,15 @@ async def _enqueue_and_claim(queue: Queue, new: NewJob, worker: Worker) -> tuple
     except Exception as error:
         raise own_error(error, new.id) from error
     return stored.at_ms, stored.words[0], claimed.leases[0] if claimed.leases else None
+
+
+async def _take_back(space: Namespace, claiming: asyncio.Task[tuple[int, str, Lease | None]]) -> None:
+    """Give back what a call has claimed that nobody waits for any more; see `_try_to_give_back`."""
+    with suppress(Exception):
+        async with asyncio.timeout(LAST_CALL):
+            _, _, lease = await claiming
+        if lease is not None:
+            await _try_to_give_back(space, lease)
 
 
 async def _give_back(space: Namespace, lease: Lease) -> None:

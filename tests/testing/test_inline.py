@@ -271,6 +271,19 @@ async def test_cancelling_gives_the_job_back(queue: Queue) -> None:
     assert await (await Job.fetch("a")).get_status() == "queued"
 
 
+async def test_cancelling_gives_the_job_back_whenever_it_comes(queue: Queue) -> None:
+    await queue.count()
+    with inline():
+        for steps in range(40):
+            task = asyncio.ensure_future(queue.enqueue(nap, 0))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+    assert await queue.started_job_registry.count() == 0
+
+
 async def test_cancelling_gives_the_job_back_also_while_the_lifespan_opens(queue: Queue) -> None:
     @asynccontextmanager
     async def slow() -> AsyncGenerator[None]:
