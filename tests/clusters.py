@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+import pytest
 from redis.crc import key_slot
 
 from tests.api.admin import admin
 from tests.sentinels import wait_for
 from tests.servers import Server, free_port
+
+#: Whether the server that tests share is a cluster of one node.
+IS_SHARED = os.environ.get("AQUEUE_TEST_CLUSTER") == "1"
+
+one_database = pytest.mark.skipif(IS_SHARED, reason="a cluster has one database")
 
 SLOTS = 16_384
 _MASTERS = 3

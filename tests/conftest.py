@@ -10,7 +10,7 @@ import pytest
 
 from aqueue import Queue
 from aqueue.connection import Namespace
-from tests.clusters import lone_node
+from tests.clusters import IS_SHARED, lone_node
 from tests.servers import Server, smallest
 
 
@@ -34,7 +34,7 @@ def server() -> Iterator[Server]:
 
     AQUEUE_TEST_SERVER: another program. AQUEUE_TEST_CLUSTER=1: it is a cluster of one node.
     """
-    start = lone_node if os.environ.get("AQUEUE_TEST_CLUSTER") == "1" else Server
+    start = lone_node if IS_SHARED else Server
     with start(aof=False, binary=os.environ.get("AQUEUE_TEST_SERVER")) as running:
         yield running
 

@@ -96,7 +96,7 @@ LATE = "what was sent before it has been carried out"
 _REPLICA = re.compile(r"WAIT(AOF)? cannot be used with replica")
 
 #: Hosts as a cluster may name them: names and addresses.
-_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
+_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9_.:-]{0,252}")
 
 #: What Redis itself answers to a call that it refuses: a foreign key in the way, a bug of ours.
 ServerError = redis_errors.RedisError

@@ -21,6 +21,7 @@ from redis import Redis as SyncRedis
 from redis import RedisCluster as SyncCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncCluster
+from redis.exceptions import ResponseError
 
 from aqueue._core.logs import get_logger
 from aqueue._core.secrets import keep
@@ -97,7 +98,7 @@ class Source:
     def async_connection(self, path: str | None = None) -> async_connections.AbstractConnection:
         """A connection for the running loop, not yet connected; `path` is what `start` gave."""
         make = getattr(async_connections, self.kind)
-        return make(**self._settings(path), socket_timeout=None)  # type: ignore[no-any-return]
+        return _careful(make(**self._settings(path), socket_timeout=None))  # type: ignore[no-any-return]
 
     def sync_connection(
         self, path: str | None = None, *, timeout: float
@@ -105,7 +106,7 @@ class Source:
         """A blocking connection, not yet connected, whose reads and writes end after `timeout` seconds."""
         make = getattr(sync_connections, self.kind)
         settings = self._settings(path) | {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-        return make(**settings)  # type: ignore[no-any-return]
+        return _careful(make(**settings))  # type: ignore[no-any-return]
 
     def _settings(self, path: str | None) -> dict[str, Any]:
         settings: dict[str, Any] = {"socket_connect_timeout": CONNECT_TIMEOUT, **self.options}
@@ -114,6 +115,20 @@ class Source:
         if path is not None:
             settings["path"] = path
         return settings | {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+
+
+def _careful(connection: Any) -> Any:
+    """The connection; an error that redis-py cannot take apart is one, too, such as MOVED without a node."""
+    parse = connection._parser.parse_error
+
+    def parse_error(text: str) -> Exception:
+        try:
+            return parse(text)  # type: ignore[no-any-return]
+        except ValueError:
+            return ResponseError(text)
+
+    connection._parser.parse_error = parse_error
+    return connection
 
 
 def _is_local(host: str) -> bool:

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from redis.exceptions import AskError, MovedError
 from typer.testing import CliRunner
 
 from aqueue import Job, Queue, QueueUnavailable, SettingsError, Worker
 from aqueue import sync as blocking
-from aqueue._redis.faults import address_of, describe
 from aqueue.cli.app import app
 from aqueue.worker import maintenance
 from tests.api import jobs
@@ -241,28 +239,3 @@ def dump(server: Server, queue: Queue) -> dict[bytes, bytes]:
     """All that the server holds of a namespace."""
     with admin(server) as client:
         return {key: client.dump(key) for key in client.scan_iter(f"{queue.space.keys.prefix}*")}
-
-
-# -- what a node says
-
-
-@pytest.mark.parametrize(
-    ("said", "where"),
-    [
-        ("5 10.0.0.7:6379", "10.0.0.7:6379"),
-        ("5 redis-7.example.com:6379", "redis-7.example.com:6379"),
-        ("5 2001:db8::7:6379", "[2001:db8::7]:6379"),
-        ("5 :6379", ""),
-        ("5 ?:6379", ""),
-        ("5 a\x1b[2J:6379", ""),
-        ("5 user@host:6379", ""),
-        (f"5 {'a' * 300}:6379", ""),
-        ("5 10.0.0.7:-1", ""),
-        ("5 10.0.0.7:70000", ""),
-    ],
-)
-def test_only_what_can_be_an_address_is_shown(said: str, where: str) -> None:
-    assert address_of(MovedError(said)) == where
-    shown = where or "another node"
-    assert describe(MovedError(said)) == f"{shown} of the cluster has slot 5 (MOVED)"
-    assert describe(AskError(said)) == f"slot 5 is being moved to {shown} (ASK)"

@@ -27,6 +27,7 @@ from aqueue import (
 from aqueue._redis.client import AsyncClient
 from tests.api import jobs
 from tests.api.admin import admin, clients_of
+from tests.clusters import one_database
 from tests.servers import Server, free_port
 from tests.support import wait_until
 
@@ -82,7 +83,7 @@ async def test_a_url_is_taken_and_queues_of_one_url_share_its_connections(own_se
 
 
 @pytest.mark.more_rights("+select")
-@pytest.mark.skipif(os.environ.get("AQUEUE_TEST_CLUSTER") == "1", reason="a cluster has one database")
+@one_database
 async def test_databases_are_kept_apart(url: str) -> None:
     await works(url.removesuffix("/0") + "/5")
     other: Any = redis.asyncio.Redis.from_url(url.removesuffix("/0") + "?db=6")  # pyright: ignore[reportUnknownMemberType]

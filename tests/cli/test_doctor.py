@@ -18,6 +18,7 @@ from aqueue.cli.doctor.trust import judge_trust
 from aqueue.connection import Namespace, open_namespace
 from aqueue.health import ServerFacts, Unknown, server_facts
 from tests.cli.conftest import Invoke, Open
+from tests.clusters import IS_SHARED
 from tests.servers import Server, free_port, redis_binary
 from tests.support import claim, wait_until
 
@@ -111,6 +112,7 @@ def test_a_healthy_place_has_no_problems(durable: Server, namespace: str, visit:
 
 
 @may_ask
+@pytest.mark.skipif(IS_SHARED, reason="there is advice about clusters, too")
 def test_people_are_told_what_was_seen_why_and_what_to_change(url: str, invoke: Invoke) -> None:
     result = invoke("doctor")
 

@@ -22,6 +22,7 @@ from aqueue._redis.source import from_url
 from aqueue.sync import Queue as SyncQueue
 from tests.cli.conftest import Invoke
 from tests.cli.conftest import invoke as invoke
+from tests.clusters import one_database
 from tests.security import jobs
 from tests.servers import Server, redis_binary
 from tests.transitions import lua_source
@@ -149,7 +150,13 @@ async def test_the_lines_that_are_told_mend_it_all(stage: Stage, server: Server,
         assert await job.wait(timeout=5) == 5
 
 
-@pytest.mark.parametrize(("option", "needed"), [("/3", "+select"), ("/0?client_name=a", "+client|setname")])
+@pytest.mark.parametrize(
+    ("option", "needed"),
+    [
+        pytest.param("/3", "+select", marks=one_database),
+        ("/0?client_name=a", "+client|setname"),
+    ],
+)
 async def test_what_a_url_asks_for_needs_one_more(
     stage: Stage, server: Server, rules: list[str], option: str, needed: str
 ) -> None:
