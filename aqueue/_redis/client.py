@@ -278,7 +278,7 @@ class AsyncClient:
             except CAUGHT as error:
                 verdict = attempts.failed(error, sent=sent)
                 if verdict is not Verdict.LOAD:
-                    self._log_down(error)
+                    self._log_down(error, verdict)
             if verdict is Verdict.LOAD and script is not None:
                 await self._try(board, [("SCRIPT", "LOAD", script.text)], attempts)
                 continue
@@ -332,13 +332,12 @@ class AsyncClient:
             self._watch.start()
         return await board.open()
 
-    def _log_down(self, error: Exception) -> None:
+    def _log_down(self, error: Exception, verdict: Verdict) -> None:
         """Say once that Redis is away, however many calls try again."""
         if self._down_since is None:
             self._down_since = time.monotonic()
-            logger.warning(
-                "Redis at %s does not answer, trying again: %s", self.source.shown, describe(error)
-            )
+            does = "refuses calls" if verdict in (Verdict.REFUSED, Verdict.FULL) else "does not answer"
+            logger.warning("Redis at %s %s, trying again: %s", self.source.shown, does, describe(error))
 
     def _log_up(self) -> None:
         seconds = time.monotonic() - (self._down_since or 0)

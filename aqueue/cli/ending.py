@@ -53,9 +53,14 @@ async def outcome(command: Coroutine[Any, Any, int]) -> int:
     try:
         return await command
     except (AqueueError, ServerError) as error:
-        code, message = _judge(error)
-        complain(message)
-        return code
+        return tell(error)
+
+
+def tell(error: AqueueError | ServerError) -> int:
+    """Say in a line what went wrong; the exit code for it."""
+    code, message = _judge(error)
+    complain(message)
+    return code
 
 
 def _judge(error: Exception) -> tuple[int, str]:

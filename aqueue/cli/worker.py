@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from aqueue import __version__
 from aqueue._core.logs import get_logger
-from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain
+from aqueue.cli.ending import FAILED, INTERRUPTED, OK, RESTART, complain, tell
 from aqueue.cli.imports import import_object
 from aqueue.cli.logs import logging_to_stderr
 from aqueue.cli.loops import loops
 from aqueue.cli.supervised import line_to_supervisor, obeying
 from aqueue.cli.worker_options import WorkerOptions
-from aqueue.errors import SettingsError
+from aqueue.connection import ServerError
+from aqueue.errors import AqueueError, SettingsError
 from aqueue.worker.settings import check_limits
 from aqueue.worker.worker import Worker
 
@@ -42,9 +44,14 @@ async def work(options: WorkerOptions) -> int:
             logger.info("%d finished, %d failed", worker.successful_job_count, worker.failed_job_count)
             code = _code(worker, is_supervised=line is not None)
         except Exception as error:
-            if error is not worker.lifespan_error:
+            if error is worker.lifespan_error:
+                complain(f"the lifespan {options.lifespan} raised {type(error).__name__}: {error}")
+            elif isinstance(error, AqueueError | ServerError):
+                code = tell(error)
+            else:
+                if worker.has_zombies:  # nobody else will
+                    traceback.print_exception(error)
                 raise
-            complain(f"the lifespan {options.lifespan} raised {type(error).__name__}: {error}")
         finally:
             if worker.has_zombies:  # their threads would keep the process
                 sys.stdout.flush()

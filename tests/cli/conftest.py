@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,9 +45,9 @@ def start() -> Iterator[Start]:
     """Start a command as a process of its own; it is killed at the end of the test."""
     processes: list[subprocess.Popen[str]] = []
 
-    def run(*args: str) -> subprocess.Popen[str]:
+    def run(*args: str, program: Sequence[str] = ("-m", "aqueue")) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "aqueue", *args],
+            [sys.executable, *program, *args],
             cwd=ROOT,
             env={**os.environ, **PLAIN},
             stdin=subprocess.DEVNULL,

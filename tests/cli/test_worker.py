@@ -137,6 +137,33 @@ def test_a_thread_that_does_not_end_does_not_keep_the_process(queue: Queue, star
     assert "its code still runs" in logged
 
 
+#: `aqueue`, with less patience.
+HASTY = """
+import aqueue.worker.maintenance, aqueue.worker.settings
+aqueue.worker.maintenance.REFUSED_PATIENCE = 0.2
+aqueue.worker.settings.WorkerSettings.__init__.__kwdefaults__ |= {"cleanup": 0.2, "farewell": 0.2}
+from aqueue.cli.app import app
+app()
+"""
+
+
+def test_a_thread_that_does_not_end_hides_no_refusal(
+    server: Server, queue: Queue, namespace: str, start: Start
+) -> None:
+    url = server.user(f"{namespace}-refused", "~*", "&*", "+@all")
+    job_id = enqueue(queue, jobs.block, 60)
+    process = start("worker", "--url", url, "--grace", "0", program=["-c", HASTY])
+    wait_for_status(job_id, "started")
+    server.user(f"{namespace}-refused")  # nothing is permitted any more
+
+    code, logged = end(process)
+
+    assert code == 78, logged
+    assert f"{job_id} was given up, but its code still runs" in logged
+    assert logged.splitlines()[-1].startswith("aqueue: Redis at redis://***@127.0.0.1")
+    assert "refuses calls, trying again: User" in logged
+
+
 def test_an_unreachable_redis_is_one_line_without_the_password_and_exit_4(start: Start) -> None:
     port = free_port()
 
