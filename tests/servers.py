@@ -51,7 +51,10 @@ class Server:
     def __init__(self, *settings: str, binary: str | None = None, aof: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="aqueue-test-"))
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        #: As the user who may do all.
+        self.admin_url = f"redis://127.0.0.1:{self.port}/0"
+        #: As the same, unless it is `limited`.
+        self.url = self.admin_url
         self._settings = [
             binary or valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
             "--appendonly", "yes" if aof else "no", "--appendfsync", "always", "--dir", str(self.folder),

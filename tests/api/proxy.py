@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from tests.support import wait_until
 
@@ -49,10 +50,10 @@ class Way:
 
 
 class Proxy:
-    """Forwards connections to a port of this machine, byte for byte, but for its rules."""
+    """Forwards connections to the server of a URL, byte for byte, but for its rules."""
 
-    def __init__(self, port: int) -> None:
-        self._upstream = port
+    def __init__(self, url: str) -> None:
+        self._beyond = urlsplit(url)
         self._rules: list[Rule] = []
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -80,7 +81,9 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        """That URL, with the same user, through this proxy."""
+        host = self._beyond.netloc.rpartition(":")[0]
+        return self._beyond._replace(netloc=f"{host}:{self.port}").geturl()
 
     @property
     def connections(self) -> int:
@@ -125,7 +128,7 @@ class Proxy:
         self._writers.add(writer)
         up_writer = None
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._beyond.port)
             link = Link(self, reader, writer, up_reader, up_writer)
             ways = [asyncio.create_task(link.requests()), asyncio.create_task(link.replies())]
             try:

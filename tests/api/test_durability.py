@@ -422,7 +422,7 @@ async def test_who_takes_a_job_and_is_a_replica_before_it_waits_may_keep_it(
             pass
         client.replicaof("127.0.0.1", free_port())
 
-    async with Proxy(own_server.port) as proxy:
+    async with Proxy(own_server.user("asking", *smallest(namespace), "+wait")) as proxy:
         queue = Queue("q", connection=proxy.url, namespace=namespace)
         await queue.enqueue(jobs.nothing)  # now the server has the script
         proxy.on(b"*3\r\n$7\r\nPEXPIRE\r\n", "part", meanwhile=demote)

@@ -316,9 +316,7 @@ async def test_a_second_call_next_enqueues_a_second_job(url: str) -> None:
     assert job.status == "queued"
 
 
-async def test_a_retry_after_a_lost_reply_sends_what_the_middleware_made(
-    server: Server, url: str, hurry: None
-) -> None:
+async def test_a_retry_after_a_lost_reply_sends_what_the_middleware_made(url: str, hurry: None) -> None:
     calls: list[EnqueueCall] = []
 
     async def mark(call: EnqueueCall, call_next: CallNext) -> Job[Any]:
@@ -326,7 +324,7 @@ async def test_a_retry_after_a_lost_reply_sends_what_the_middleware_made(
         call.meta["marked"] = True
         return await call_next()
 
-    async with Proxy(server.port) as proxy, Queue("default", proxy.url, middleware=[mark]) as queue:
+    async with Proxy(url) as proxy, Queue("default", proxy.url, middleware=[mark]) as queue:
         await queue.enqueue(tasks.add, 0, 0)
         proxy.on(b"EVALSHA", "swallow", times=9)
         with pytest.raises(EnqueueUncertain) as caught:

@@ -18,13 +18,12 @@ from aqueue._redis.operations import Lookup
 from aqueue._redis.source import from_url
 from tests.api import jobs
 from tests.api.proxy import Proxy
-from tests.servers import Server
 from tests.support import wait_until
 
 
 @pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Proxy]:
-    async with Proxy(server.port) as opened:
+async def proxy(url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(url) as opened:
         yield opened
 
 
@@ -36,7 +35,7 @@ async def board(proxy: Proxy) -> AsyncIterator[Switchboard]:
 
 
 def _echo(open_line: Line, text: str) -> asyncio.Future[list[Any]]:
-    return open_line.send(pack(("ECHO", text)), 1)
+    return open_line.send(pack(("PING", text)), 1)
 
 
 def _break(open_line: Line | None) -> None:
@@ -93,10 +92,10 @@ async def test_each_reply_reaches_its_caller_through_cuts_at_any_byte(proxy: Pro
     chance = random.Random(7)
 
     async def echo(number: int) -> None:
-        reply = await queue.space.client.read(Lookup([("ECHO", number)], lambda replies: replies[0]))
+        reply = await queue.space.client.read(Lookup([("PING", number)], lambda replies: replies[0]))
         assert reply == str(number).encode()
 
     for round_ in range(10):
-        proxy.on(b"ECHO", "cut inside", bytes=chance.randrange(1, 400))
+        proxy.on(b"PING", "cut inside", bytes=chance.randrange(1, 400))
         await asyncio.gather(*(echo(number) for number in range(round_ * 100, round_ * 100 + 100)))
     await queue.aclose()

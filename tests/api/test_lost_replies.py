@@ -12,7 +12,6 @@ from aqueue import DuplicateJobError, EnqueueUncertain, Job, Queue, QueueUnavail
 from aqueue._redis.scripts import load
 from tests.api import jobs
 from tests.api.proxy import Proxy
-from tests.servers import Server
 from tests.support import wait_until
 
 #: Only the enqueue script's calls contain this.
@@ -20,8 +19,8 @@ ENQUEUE = load("enqueue").sha.encode()
 
 
 @pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Proxy]:
-    async with Proxy(server.port) as running:
+async def proxy(url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(url) as running:
         yield running
 
 

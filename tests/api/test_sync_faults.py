@@ -144,12 +144,12 @@ def test_waiting_for_what_ended_or_is_gone_ends_at_once(url: str, never_read_aga
 
 
 @pytest.fixture
-def proxied(server: Server) -> Iterator[tuple[Proxy, asyncio.AbstractEventLoop]]:
+def proxied(url: str) -> Iterator[tuple[Proxy, asyncio.AbstractEventLoop]]:
     """A proxy in a loop of another thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    proxy = Proxy(server.port)
+    proxy = Proxy(url)
     asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(5)
     yield proxy, loop
     asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result(5)

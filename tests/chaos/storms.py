@@ -38,9 +38,9 @@ class Storm(Proxy):
     """A proxy with faults by chance for the calls of some scripts."""
 
     def __init__(
-        self, port: int, dice: random.Random, *scripts: str, chance: float, actions: Sequence[Action]
+        self, url: str, dice: random.Random, *scripts: str, chance: float, actions: Sequence[Action]
     ) -> None:
-        super().__init__(port)
+        super().__init__(url)
         self._dice = dice
         self._scripts = [load(name).sha.encode() for name in scripts]
         self._actions = actions

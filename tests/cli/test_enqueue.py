@@ -20,7 +20,7 @@ from aqueue.cli import ending
 from tests.api.proxy import Proxy
 from tests.cli.conftest import Invoke
 from tests.cli.hands import make_failed, statuses
-from tests.servers import Server, free_port
+from tests.servers import free_port
 from tests.support import wait_until
 
 
@@ -259,10 +259,10 @@ def test_an_unreachable_redis_is_exit_4(invoke: Invoke) -> None:
 
 
 async def test_a_lost_reply_is_told_with_what_to_do(
-    server: Server, namespace: str, url: str, monkeypatch: pytest.MonkeyPatch, command: Any
+    namespace: str, url: str, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setattr(coalescer, "PATIENCE", 0.2)
-    async with Proxy(server.port) as proxy:
+    async with Proxy(url) as proxy:
         await command("m.f", "-u", proxy.url)  # loads the script
         proxy.on(_SCRIPTS["enqueue"].sha.encode(), "cut after", times=float("inf"))
         code, shown, said = await command("m.f", "-u", proxy.url, "--job-id", "mine")

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from aqueue import Queue
+from aqueue.cli.doctor.data import NEEDED
 from tests.doctor.planting import Ground
 from tests.servers import Server
 
 
 @pytest.fixture(scope="session")
 def emptied() -> Iterator[Server]:
-    """A server that each test empties."""
-    with Server(aof=False) as running:
+    """A server that each test empties, for a user who may look through the data and mend it."""
+    with Server(aof=False).limited("aqueue", *NEEDED.split()) as running:
         yield running
 
 

@@ -27,7 +27,6 @@ from aqueue.testing import inline, run_burst
 from aqueue.workers import all_workers
 from tests.api.conftest import hurry as hurry
 from tests.api.proxy import Proxy
-from tests.servers import Server
 from tests.tasks import add, div_by_zero, nap, say_hello
 
 ENQUEUE = load("enqueue").sha.encode()
@@ -322,8 +321,8 @@ async def test_a_lifespan_that_cannot_be_closed_changes_nothing_about_the_outcom
 
 
 @pytest.mark.parametrize("action", ["cut before", "cut after"])
-async def test_a_lost_reply_runs_it_once(server: Server, queue: Queue, action: Any) -> None:
-    async with Proxy(server.port) as proxy, Queue(connection=proxy.url, is_async=False) as far:
+async def test_a_lost_reply_runs_it_once(url: str, queue: Queue, action: Any) -> None:
+    async with Proxy(url) as proxy, Queue(connection=proxy.url, is_async=False) as far:
         proxy.on(ENQUEUE, action)
         job = await far.enqueue(note, "ran")
 
@@ -331,9 +330,9 @@ async def test_a_lost_reply_runs_it_once(server: Server, queue: Queue, action: A
 
 
 async def test_an_unknown_outcome_is_uncertain_and_retry_settles_it(
-    server: Server, queue: Queue, hurry: None
+    url: str, queue: Queue, hurry: None
 ) -> None:
-    async with Proxy(server.port) as proxy, Queue(connection=proxy.url, is_async=False) as far:
+    async with Proxy(url) as proxy, Queue(connection=proxy.url, is_async=False) as far:
         proxy.on(ENQUEUE, "cut before", times=float("inf"))
         with pytest.raises(EnqueueUncertain) as caught:
             await far.enqueue(note, "ran")

@@ -12,7 +12,7 @@ from aqueue import Queue
 from aqueue._core.outcome import Finished, Outcome, Released, Retried
 from aqueue._redis import operations
 from aqueue.errors import QueueFull
-from tests.servers import Server
+from tests.servers import Server, smallest
 from tests.transitions.stage import BOOM, Stage, new_job
 
 
@@ -26,7 +26,8 @@ def small_server() -> Iterator[Server]:
 @pytest.fixture
 def full(small_server: Server, namespace: str) -> Iterator[Stage]:
     """A server with memory left; `fill` takes it away."""
-    stage = Stage(Queue("default", connection=small_server.url, namespace=namespace).space, small_server)
+    url = small_server.user(namespace, *smallest(namespace))
+    stage = Stage(Queue("default", connection=url, namespace=namespace).space, small_server)
     yield stage
     stage.db.config_set("maxmemory", 0)
     stage.db.close()

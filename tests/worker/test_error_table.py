@@ -141,9 +141,9 @@ async def test_a_worker_ends_when_its_credentials_stay_refused(
 @pytest.mark.parametrize("script", ["claim", "settle"])
 @pytest.mark.parametrize("action", ["cut before", "cut after", "swallow"])
 async def test_a_worker_gets_over_lost_requests_and_replies(
-    server: Server, queue: Queue, probe: Probe, probe_name: str, script: str, action: Action, hurry: None
+    url: str, queue: Queue, probe: Probe, probe_name: str, script: str, action: Action, hurry: None
 ) -> None:
-    async with Proxy(server.port) as proxy:
+    async with Proxy(url) as proxy:
         far = Queue("default", connection=proxy.url)
         async with working(far, lease=5):
             assert await (await queue.enqueue(tasks.add, 1, 2)).wait(10) == 3

@@ -172,7 +172,7 @@ async def replies_lost(trial: Trial) -> str:
     from tests.api.proxy import Proxy
 
     dice = random.Random(1)
-    async with Proxy(trial.server.port) as proxy:
+    async with Proxy(trial.server.url) as proxy:
         trial.url = proxy.url
         await trial.begin(2)
         proxy.loses = lambda chunk: dice.random() < 0.02

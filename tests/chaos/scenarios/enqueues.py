@@ -72,7 +72,7 @@ async def lost_then_refused(stage: Stage) -> None:
     """Whatever the caller is told is true, and `retry()` settles what was uncertain."""
     with pytest.MonkeyPatch.context() as patch, short_pauses(), quiet(), admin(stage.server) as db:
         patch.setattr(coalescer, "PATIENCE", 0.15)
-        async with Proxy(stage.server.port) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
+        async with Proxy(stage.server.url) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
             for number in range(stage.number("enqueues")):
                 begin, end = TROUBLES[stage.dice.choice(list(TROUBLES))]
                 before = stage.dice.random() < 0.3

@@ -62,10 +62,10 @@ async def compare(stage: Stage, client: SyncClient) -> None:
 
 async def compare_far(stage: Stage, action: Action, faults: str) -> None:
     """With each of the two drivers."""
-    async with Proxy(stage.server.port) as proxy:
+    async with Proxy(stage.server.admin_url) as proxy:
         driver = AsyncClient(from_url(proxy.url))
-        near = FarClient(stage.server.url, proxy, action, stage.dice)
-        loop = FarLoopClient(stage.server.url, proxy, action, stage.dice)
+        near = FarClient(stage.server.admin_url, proxy, action, stage.dice)
+        loop = FarLoopClient(stage.server.admin_url, proxy, action, stage.dice)
         loop.loop, loop.driver = asyncio.get_running_loop(), driver
         with short_pauses(), quiet():
             for client in (near, loop):
@@ -110,4 +110,4 @@ async def requests_are_lost(stage: Stage) -> None:
     server=without_aof,
 )
 async def random_steps(stage: Stage) -> None:
-    await compare(stage, SyncClient(from_url(stage.server.url)))
+    await compare(stage, SyncClient(from_url(stage.server.admin_url)))

@@ -44,7 +44,7 @@ CLAIM, SETTLE = load("claim").sha.encode(), load("settle").sha.encode()
 )
 async def cut_at_each_byte(stage: Stage) -> None:
     """The two leave together, as a worker sends them."""
-    async with Proxy(stage.server.port) as proxy:
+    async with Proxy(stage.server.url) as proxy:
         client = AsyncClient(from_url(proxy.url))
         with short_pauses(), quiet():
             held = await _settle_and_claim(stage, client, [])
@@ -100,7 +100,7 @@ DETECTED = 7.0
 )
 async def half_open(stage: Stage) -> None:
     """What was sent into the silence arrives in the end, as it does with TCP."""
-    async with Proxy(stage.server.port) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
+    async with Proxy(stage.server.url) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
         await stage.fleet.spawn(lease=20, concurrency=4, url=proxy.url).serving()
         for _ in range(stage.number("silences")):
             before = [await stage.enqueue(jobs.nap, 0.2) for _ in range(stage.number("jobs"))]
@@ -157,7 +157,7 @@ async def slow(stage: Stage) -> None:
     """Leases are kept as long as an answer takes less than a tenth of them: nothing runs twice."""
     profiles = PROFILES[:3] if stage.number("profiles") == 1 else PROFILES
     for delay, jitter, rate, lease in stage.dice.sample(profiles, stage.number("profiles")):
-        async with Proxy(stage.server.port) as proxy:
+        async with Proxy(stage.server.url) as proxy:
             worker = await stage.fleet.spawn(lease=lease, concurrency=8, url=proxy.url).serving()
             for way in (proxy.requests, proxy.replies):
                 way.delay, way.jitter, way.rate = delay, jitter, rate
@@ -190,7 +190,7 @@ SLOTS = (1, 2, 8)
 async def random_faults(stage: Stage) -> None:
     """Whatever is lost of settlements and the claims behind them, no worker runs more jobs than its slots."""
     actions: list[Any] = ["cut before", "cut after", "cut inside", "delay"]
-    storm = Storm(stage.server.port, stage.dice, "claim", "settle", "enqueue", chance=0.1, actions=actions)
+    storm = Storm(stage.server.url, stage.dice, "claim", "settle", "enqueue", chance=0.1, actions=actions)
     lost = 0
 
     def loses(chunk: bytes) -> bool:
@@ -236,7 +236,7 @@ async def _enqueue_in_turns(stage: Stage, far: Queue) -> None:
 )
 async def partition(stage: Stage) -> None:
     """The other takes its jobs over; its outcomes are refused, also those that arrive late."""
-    async with Proxy(stage.server.port) as one, Proxy(stage.server.port) as other:
+    async with Proxy(stage.server.url) as one, Proxy(stage.server.url) as other:
         proxies: dict[int, Proxy] = {}
         for proxy in (one, other):
             worker = await stage.fleet.spawn(concurrency=8, url=proxy.url).serving()
@@ -290,7 +290,7 @@ async def _part(stage: Stage, proxies: dict[int, Proxy], door: str) -> None:
 )
 async def moved(stage: Stage) -> None:
     """As after a failover by DNS; in-process, where names are looked up as the test says."""
-    async with Proxy(stage.server.port) as one, Proxy(stage.server.port) as other:
+    async with Proxy(stage.server.url) as one, Proxy(stage.server.url) as other:
         here = one
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(VARIABLE, str(stage.ledger.path))

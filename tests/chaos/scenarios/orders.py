@@ -313,7 +313,7 @@ async def every_order(stage: Stage) -> None:
     """All of them; a number instead of 0 tries so many of each play by chance."""
     gate = Gate()
     actors = [Actor(stage.server.url, NAMESPACE, gate, f"w{number}") for number in range(3)]
-    mirror = Mirror(SyncClient(from_url(stage.server.url)), stage.queue.space.keys)
+    mirror = Mirror(SyncClient(from_url(stage.server.admin_url)), stage.queue.space.keys)
     for script in operations._SCRIPTS.values():
         mirror.command("SCRIPT", "LOAD", script.text)
     for play in PLAYS:

@@ -172,12 +172,8 @@ async def evicted(stage: Stage) -> None:
     full={"seconds": 30},
 )
 async def few_rights(stage: Stage) -> None:
-    with admin(stage.server) as client:
-        client.execute_command(
-            *("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-@admin", "-@dangerous"),
-            *("-config", "-info", "-client"),
-        )
-    url = stage.server.url.replace("//", "//limited:secret@")
+    rules = ("~*", "&*", "+@all", "-@admin", "-@dangerous", "-config", "-info", "-client")
+    url = stage.server.user("few", *rules)
     await staff(stage, url=url)
     async with Queue("default", url, namespace="chaos") as stage.queue, load(stage):
         await asyncio.sleep(stage.numbers["seconds"])

@@ -147,9 +147,7 @@ def _rejected(server: Server) -> int:
 )
 async def refused(stage: Stage) -> None:
     """The workers have a user of their own, who is then not let in, or may run no scripts."""
-    with admin(stage.server) as client:
-        client.execute_command("ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all")
-    url = stage.server.url.replace("//", "//worker:secret@")
+    url = stage.server.user("worker", "~*", "&*", "+@all")
     await _through(stage, "NOREPLICAS", "WRONGPASS", "NOAUTH", "NOPERM of workers", url=url)
 
 

@@ -69,7 +69,7 @@ async def slow_subscriber(stage: Stage) -> None:
     await stage.fleet.spawn(lease=20).serving()
     with admin(stage.server) as db, quiet():
         db.config_set("client-output-buffer-limit", "pubsub 4mb 2mb 5")
-        async with Proxy(stage.server.port) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
+        async with Proxy(stage.server.url) as proxy, Queue("default", proxy.url, namespace="chaos") as far:
             door = str(stage.folder / "door")
             job = await far.enqueue(jobs.wait_at, door)
             stage.acked.append(job.id)
