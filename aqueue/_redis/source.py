@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -21,7 +22,7 @@ from redis import Redis as SyncRedis
 from redis import RedisCluster as SyncCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from aqueue._core.logs import get_logger
 from aqueue._core.secrets import keep
@@ -42,6 +43,10 @@ _KEPT = {
 }  # fmt: skip
 #: Those of them that nobody else is to know.
 _SECRETS = frozenset({"password", "credential_provider", "ssl_password"})
+#: Those that are no text.
+_OBJECTS = frozenset({"credential_provider", "socket_keepalive_options", "socket_type"})
+#: Those that name a file.
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _SCHEMES = ("redis", "rediss", "unix")
 _SENTINEL_SCHEMES = ("sentinel", "sentinels")
 _SENTINEL_FORM = "write sentinel://host:26379,host:26379/mymaster/0"
@@ -114,6 +119,9 @@ class Source:
             settings.setdefault("ssl_min_version", ssl.TLSVersion.TLSv1_2)
         if path is not None:
             settings["path"] = path
+        for name in _FILES:
+            if settings.get(name) and not os.path.exists(settings[name]):
+                raise OSError(f"{name}={settings[name]}: there is no such file")  # and may be later
         return settings | {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
 
 
@@ -175,9 +183,16 @@ def from_url(url: str) -> Source:
 
 
 def _parsed(url: str) -> Source:
-    options: dict[str, Any] = dict(async_connections.parse_url(url))
+    options: dict[str, Any] = _options(url)
     kind = options.pop("connection_class", async_connections.Connection)
     return Source(_class_name(kind), _kept(options), mask(url))
+
+
+def _options(url: str) -> dict[str, Any]:
+    options: dict[str, Any] = dict(async_connections.parse_url(url))
+    if objects := sorted(_OBJECTS & options.keys()):
+        raise ValueError(f"{objects[0]}= is no text: hand over a client of redis-py's that has it")
+    return options
 
 
 def _parsed_sentinels(url: str) -> Source:
@@ -195,9 +210,7 @@ def _parsed_sentinels(url: str) -> Source:
         if not (name in _KEPT or name.startswith(("ssl_", "sentinel_"))):
             raise ValueError(f"there is no parameter {name!r}; with TLS it is sentinels://")
     tls = scheme.removeprefix("sentinel")
-    options: dict[str, Any] = dict(
-        async_connections.parse_url(f"redis{tls}://{secret}{at}master/{db}?{query}")
-    )
+    options = _options(f"redis{tls}://{secret}{at}master/{db}?{query}")
     del options["host"]
     kind = _class_name(options.pop("connection_class", async_connections.Connection))
     given = {name: options.pop(name) for name in list(options) if name.startswith("sentinel_")}
@@ -257,7 +270,19 @@ def _of_sentinel_pool(pool: Any, kind: str, options: Mapping[str, Any]) -> Sourc
 
 
 def _checked(source: Source) -> Source:
-    """The source; a word of warning where nobody checks who answers."""
+    """The source, which can be connected to; a word of warning where nobody checks who answers.
+
+    Raises:
+        SettingsError: redis-py does not know an option, or a value of one.
+    """
+    try:
+        for server in _servers(source):
+            server.async_connection()
+            server.sync_connection(timeout=1)
+    except OSError:
+        pass  # a file that is not there yet
+    except (TypeError, ValueError, RedisError) as error:
+        raise SettingsError(f"cannot connect to {source.shown}: {error}") from None
     if source.kind == "SSLConnection" and source.options.get("ssl_cert_reqs") in ("none", ssl.CERT_NONE):
         logger.warning(
             "ssl_cert_reqs=none: whoever answers at %s is believed to be Redis and gets the password; give "
@@ -265,6 +290,14 @@ def _checked(source: Source) -> Source:
             source.shown,
         )
     return source
+
+
+def _servers(source: Source) -> Iterator[Source]:
+    """Any server of each kind that is to be connected to."""
+    if source.sentinels is not None:
+        yield source.sentinel(source.sentinels, source.sentinels.hosts[0])
+        source = source.at(source.sentinels.hosts[0])
+    yield source
 
 
 def _class_name(kind: type) -> str:

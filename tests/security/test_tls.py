@@ -214,6 +214,36 @@ def test_a_check_that_cannot_be_made_is_refused_and_not_left_out(connection: Any
         Queue(connection=connection)
 
 
+@pytest.mark.parametrize("scheme", ["rediss", "sentinels"])
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("ssl_weird=1", "ssl_weird"),
+        ("ssl_cert_reqs=weird", "weird"),
+        ("socket_type=1", "socket_type= is no text"),
+        ("socket_keepalive_options=x", "socket_keepalive_options= is no text"),
+        ("credential_provider=x", "credential_provider= is no text"),
+        ("path=/x", "path"),
+    ],
+)
+def test_what_no_connection_can_have_is_refused_before_there_is_one(
+    scheme: str, option: str, reason: str
+) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        Queue(connection=f"{scheme}://127.0.0.1:1/{'m/' * (scheme == 'sentinels')}0?{option}")
+
+
+@each_way
+@pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_ca_path"])
+async def test_a_file_that_is_not_there_is_named_with_its_option(
+    way: Any, name: str, server: TlsServer, authority: Authority
+) -> None:
+    tls = {"ssl_ca_certs": authority.certificate, name: "/no/such/file"}
+    url = server.tls_url("&".join(f"{key}={value}" for key, value in tls.items()))
+    with pytest.raises(OSError, match=f"{name}=/no/such/file: there is no such file"):
+        await way(from_url(url))
+
+
 def test_who_checks_nothing_is_warned(server: TlsServer, url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "aqueue"):
         from_url(url)
