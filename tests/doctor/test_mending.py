@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from redis.exceptions import ResponseError
 
 from aqueue import Job, Queue
 from aqueue._redis import mending
@@ -261,4 +263,23 @@ async def test_while_a_foreign_key_is_in_the_way_nothing_is_half_mended(
     seen = await ground.stage.run(mending.mend(ground.space.keys, part, [b"a"], repair=True))
 
     assert [damage.is_left for damage in seen] == [True]
+    assert ground.stage.digest() == before
+
+
+NUMBERS = {"keys": 2, "workers": 1, "records": 2, "jobs": 4}
+
+
+@pytest.mark.parametrize(
+    ("part", "number"), [(part, number) for part, count in NUMBERS.items() for number in range(count)]
+)
+async def test_a_number_that_is_none_ends_no_repair_halfway(ground: Ground, part: str, number: int) -> None:
+    await ground.make("failed")
+    operation = mending.mend(ground.space.keys, part, [b"a"], repair=True)
+    at = 2 + number  # behind the prefix and what is asked
+    before = ground.stage.digest()
+
+    for junk in ("", "1.5"):
+        broken = replace(operation, args=[*operation.args[:at], junk, *operation.args[at + 1 :]])
+        with pytest.raises(ResponseError, match="aqueue: one of the call's numbers is none"):
+            await ground.stage.run(broken)
     assert ground.stage.digest() == before

@@ -10,22 +10,16 @@ import pytest
 from redis.exceptions import ResponseError
 
 from aqueue._core.outcome import Finished
-from aqueue._redis import mending, operations
+from aqueue._redis import operations
 from aqueue._redis.operations import Operation
 from tests.transitions import lua_source as lua
 from tests.transitions.stage import Stage, new_job
 from tests.transitions.test_foreign_types import CALLS, Call, populate
 
-
-def _mend(part: str) -> Call:
-    return lambda stage, lease: mending.mend(stage.keys, part, [b"a"], repair=True)
-
-
 #: Script -> a call of it.
 BY_SCRIPT: dict[str, Call] = {
     **{name: CALLS[name][0] for name in lua.SCRIPTS if name in CALLS},
     "settle": CALLS["finish"][0],
-    **{f"mend/{part}": _mend(part) for part in ("keys", "workers", "records", "jobs")},
 }
 #: (script, slot) of each number.
 NUMBERS = [
