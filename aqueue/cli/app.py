@@ -87,7 +87,8 @@ def worker(
     With --processes, --max-jobs is for each process, which is then replaced; SIGHUP replaces all of them.
 
     Exit codes: 0 drained, 1 the lifespan failed, 2 wrong usage, 4 Redis cannot be reached, 75 start another
-    one in its place, 78 Redis refuses the credentials, 130 ended by a second signal.
+    one in its place, 78 Redis refuses us for good (credentials, permissions, the wrong node of a cluster),
+    130 ended by a second signal.
     """
     options = given.WorkerOptions(
         queues=queues or [], target=Target(url, namespace), burst=burst, concurrency=concurrency, name=name,
@@ -143,7 +144,7 @@ def enqueue(
     A worker has to know the function; this program need not.
 
     Exit codes: 0 enqueued, 1 it was refused, or with --wait did not finish, 2 wrong usage, 4 Redis cannot
-    be reached, 78 it refuses the credentials.
+    be reached, 78 it refuses us for good: credentials, permissions, the wrong node of a cluster.
     """
     from aqueue.cli import enqueue as command
 

@@ -14,7 +14,7 @@ import pytest
 from aqueue import Queue, QueueUnavailable
 from tests.chaos import jobs
 from tests.chaos.checker import Checker
-from tests.chaos.load import check_leases, is_served, load, nothing_lives, staff
+from tests.chaos.load import SLOTS, check_leases, is_served, load, nothing_lives, staff
 from tests.chaos.scenario import Stage, scenario
 from tests.chaos.seen import REDIS_FAULTS
 from tests.clusters import ClusterSet, slot_of
@@ -30,8 +30,10 @@ class Home:
     server: Server
     stage: Stage
 
-    async def is_away(self, leave: Callable[[], object], come_back: Callable[[], object]) -> None:
-        """Let the slot be elsewhere for some time, under load."""
+    async def is_away(
+        self, leave: Callable[[], object], come_back: Callable[[], object], *, others: bool = False
+    ) -> None:
+        """Let the slot be elsewhere for some time, under load; `others`: there are workers there."""
         await asyncio.sleep(self.stage.dice.uniform(0.2, 0.6))
         self.stage.seen.add(REDIS_FAULTS)
         began = time.monotonic()
@@ -40,21 +42,41 @@ class Home:
             with pytest.raises(QueueUnavailable) as caught:
                 await self.stage.queue.enqueue(jobs.nap, 0)
             assert caught.value.moved_to == f"127.0.0.1:{self.nodes.owner(self.slot).port}"
+        if others:
+            await self._work_elsewhere()
         await asyncio.sleep(self.stage.dice.uniform(0, 0.6))
         await asyncio.to_thread(come_back)
         assert self.nodes.owner(self.slot) is self.server
         await is_served(self.stage)
         self.stage.seen.add("away_ms", round((time.monotonic() - began) * 1000))
 
-    async def judge(self, *, is_forgetful: bool = False) -> None:
-        """Look at what is there; `is_forgetful`: but for enqueues, what was written last may be gone."""
+    async def _work_elsewhere(self) -> None:
+        """Let another worker serve where the slot is now, which finds the jobs of those who cannot reach it.
+
+        When the slot is back, these are the ones who wait.
+        """
+        url = self.nodes.owner(self.slot).url
+        async with Queue("default", url, namespace=self.stage.queue.space.keys.namespace) as queue:
+            there = dataclasses.replace(self.stage, queue=queue)
+            if len(there.fleet.workers) == len(SLOTS):  # the first time
+                await staff(there, slots=(4,), url=url)
+            job = await there.enqueue(jobs.nap, 0)
+            await job.wait(60)
+
+    async def judge(self, *, is_forgetful: bool = False, others: bool = False) -> None:
+        """Look at what is there.
+
+        Args:
+            is_forgetful: But for enqueues, what was written last may be gone.
+            others: Leases may have been lost to workers elsewhere.
+        """
         await nothing_lives(self.stage)
         self.stage.seen.add("jobs", len(self.stage.acked))
         if is_forgetful:
             self.stage.checker.bear_forgetting()
         records = self.stage.checker.check(self.stage.acked, self.stage.seen)
         assert not set(self.stage.acked) - set(records)
-        if not is_forgetful:
+        if not (is_forgetful or others):
             check_leases(self.stage)
 
 
@@ -78,14 +100,15 @@ async def at_home(stage: Stage, nodes: int) -> AsyncGenerator[Home]:
 
 @scenario(
     "T55",
-    "Cluster: the slot's master fails over and back, alive or killed; jobs are enqueued with a replica",
+    "Cluster: the slot's master fails over and back, alive or killed, with or without workers at the other",
     checks="",
-    quick={"rounds": 1, "kills": 0},
-    full={"rounds": 6, "kills": 0.5},
+    quick={"rounds": 1, "kills": 0, "others": 0},
+    full={"rounds": 6, "kills": 0.5, "others": 0.5},
     parts=20,
 )
 async def master_fails_over_and_back(stage: Stage) -> None:
     killed = [stage.dice.random() < stage.numbers["kills"] for _ in range(stage.number("rounds"))]
+    others = stage.dice.random() < stage.numbers["others"]
     async with at_home(stage, 6) as home:
         nodes, slot, server = home.nodes, home.slot, home.server
 
@@ -103,10 +126,10 @@ async def master_fails_over_and_back(stage: Stage) -> None:
         async with load(home.stage, durability="replicated:1"):
             for is_killed in killed:
                 if is_killed:
-                    await home.is_away(die, rise_again)
+                    await home.is_away(die, rise_again, others=others)
                 else:
-                    await home.is_away(change, change)
-        await home.judge(is_forgetful=any(killed))
+                    await home.is_away(change, change, others=others)
+        await home.judge(is_forgetful=any(killed), others=others)
 
 
 @scenario(
