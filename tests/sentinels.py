@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import redis
 
@@ -92,6 +93,7 @@ class SentinelSet:
         self._replicas = replicas
         self._quorum = sentinels // 2 + 1
         self._wanted = sentinels
+        self._rules: tuple[str, ...] | None = None
         self.servers: list[Server] = []
         self.sentinels: list[Sentinel] = []
 
@@ -101,6 +103,11 @@ class SentinelSet:
         except BaseException:
             self.__exit__()
             raise
+        return self
+
+    def limited(self, *more: str) -> Self:
+        """Before the start: let `url` be that of the smallest user, who may do so much more."""
+        self._rules = more
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -124,13 +131,16 @@ class SentinelSet:
     def _add(self, *settings: str) -> Server:
         server = Server(*self._settings, *settings, binary=self._binary)
         self.servers.append(server)
+        if self._rules is not None:
+            server.limited("aqueue", *self._rules)
         server.start()
         return server
 
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"sentinel://{hosts}/{SERVICE}/0"
+        user, at, _ = urlsplit(self.servers[0].url).netloc.rpartition("@")
+        return f"sentinel://{user}{at}{hosts}/{SERVICE}/0"
 
     @property
     def master(self) -> Server:

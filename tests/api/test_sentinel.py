@@ -18,7 +18,7 @@ from aqueue.cli.app import app
 from aqueue.sync import Queue as SyncQueue
 from tests.api import jobs
 from tests.sentinels import SERVICE, Sentinel, SentinelSet, wait_for
-from tests.servers import Server, free_port
+from tests.servers import Server, free_port, smallest
 from tests.support import wait_until
 
 HELLO = jobs.say_hello("you")
@@ -27,14 +27,14 @@ HELLO = jobs.say_hello("you")
 @pytest.fixture(scope="module")
 def watched() -> Iterator[SentinelSet]:
     """A master and one sentinel."""
-    with SentinelSet(replicas=0, sentinels=1) as running:
+    with SentinelSet(replicas=0, sentinels=1).limited("+role") as running:
         yield running
 
 
 @pytest.fixture
 def other() -> Iterator[Server]:
     """A server that becomes the master."""
-    with Server(aof=False) as running:
+    with Server(aof=False).limited("aqueue", "+role") as running:
         yield running
 
 
@@ -116,8 +116,15 @@ async def test_a_server_that_is_no_master_by_its_own_word_is_not_used(
         assert client.exists(f"{{aqueue}}:job:{job.id}")
 
 
+async def test_who_may_not_ask_for_the_role_believes_the_sentinel(watched: SentinelSet) -> None:
+    watched.master.user("small", *smallest("aqueue"))
+    hosts = watched.url.removeprefix("sentinel://").rpartition("@")[2]
+
+    await works(f"sentinel://small:secret@{hosts}")
+
+
 async def test_jobs_go_on_without_any_sentinel_where_the_master_is_known() -> None:
-    with SentinelSet(replicas=0, sentinels=1) as watched:
+    with SentinelSet(replicas=0, sentinels=1).limited() as watched:
         async with Queue(connection=watched.url) as queue:
             await queue.enqueue(jobs.nothing)
             watched.sentinels[0].kill()

@@ -145,7 +145,7 @@ def _by_model(mutant: Mutant, server: Server) -> str | None:
         return None  # it plays none of these
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            run_model(SyncClient(from_url(server.url)), runs=40, steps=50, shrink=False)
+            run_model(SyncClient(from_url(server.url)), server, runs=40, steps=50, shrink=False)
     except Exception:
         return MODEL
     return None

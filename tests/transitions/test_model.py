@@ -60,6 +60,7 @@ some_outcomes = st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=3)
 workers = st.sampled_from(sorted(WORKERS))
 many_ids = st.lists(ids, min_size=1, max_size=4)
 
+NAMESPACE = "model"
 
 #: Options of jobs, beside none at all.
 OPTIONS: list[dict[str, int]] = [
@@ -90,13 +91,15 @@ class JobMachine(RuleBasedStateMachine):
     """Producers, two workers and maintenance."""
 
     client: ClassVar[SyncClient]
+    #: Who looks at everything, lets time pass and takes memory away.
+    administrator: ClassVar[SyncClient]
     #: Calls that were compared, of all runs.
     steps: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
-        self.keys = Keys("model")
-        self.mirror = Mirror(self.client, self.keys)
+        self.keys = Keys(NAMESPACE)
+        self.mirror = Mirror(self.administrator, self.keys)
         self.mirror.command("CONFIG", "SET", "maxmemory", 0)
         self.mirror.command("FLUSHALL")
         self.world = Model()
@@ -338,13 +341,15 @@ class JobMachine(RuleBasedStateMachine):
 def own_server() -> Iterator[Server]:
     """One whose memory can be taken away."""
     binary = os.environ.get("AQUEUE_TEST_SERVER")
-    with Server("--maxmemory-policy", "noeviction", aof=False, binary=binary) as running:
+    with Server("--maxmemory-policy", "noeviction", aof=False, binary=binary).limited(NAMESPACE) as running:
         yield running
 
 
-def run_model(client: SyncClient, *, runs: int, steps: int, seed: int = 0, shrink: bool = True) -> None:
-    """Raises what the model finds; closes the client, which leads to a server of its own."""
-    JobMachine.client = client
+def run_model(
+    client: SyncClient, server: Server, *, runs: int, steps: int, seed: int = 0, shrink: bool = True
+) -> None:
+    """Raises what the model finds; closes the client, which leads to this server."""
+    JobMachine.client, JobMachine.administrator = client, SyncClient(from_url(server.admin_url))
     phases = (
         set(hypothesis.Phase) - {hypothesis.Phase.explain} - (set() if shrink else {hypothesis.Phase.shrink})
     )
@@ -358,6 +363,7 @@ def run_model(client: SyncClient, *, runs: int, steps: int, seed: int = 0, shrin
         run_state_machine_as_test(machine, settings=settings)
     finally:
         JobMachine.client.close()
+        JobMachine.administrator.close()
 
 
 @pytest.mark.timeout(6 * 3600)
@@ -365,6 +371,7 @@ def test_random_calls_keep_the_promises(own_server: Server) -> None:
     setting = os.environ.get
     run_model(
         SyncClient(from_url(own_server.url)),
+        own_server,
         runs=int(setting("AQUEUE_MODEL_RUNS", "80")),
         steps=int(setting("AQUEUE_MODEL_STEPS", "50")),
         seed=int(setting("AQUEUE_MODEL_SEED", "0")),

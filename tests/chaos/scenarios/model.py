@@ -16,8 +16,8 @@ from tests.api.proxy import Action, Proxy
 from tests.chaos.scenario import Stage, scenario
 from tests.chaos.seen import LOST_REPLIES, MODEL_STEPS
 from tests.chaos.storms import FarClient, short_pauses
-from tests.servers import Server
-from tests.transitions.test_model import JobMachine, run_model
+from tests.servers import Server, smallest
+from tests.transitions.test_model import NAMESPACE, JobMachine, run_model
 
 T = TypeVar("T")
 
@@ -48,11 +48,17 @@ def quiet() -> Generator[None]:
         logger.setLevel(level)
 
 
+def url_of(stage: Stage) -> str:
+    """For the namespace that the model has."""
+    return stage.server.user("model", *smallest(NAMESPACE))
+
+
 async def compare(stage: Stage, client: SyncClient) -> None:
     before = JobMachine.steps
     await asyncio.to_thread(
         run_model,
         client,
+        stage.server,
         runs=stage.number("runs"),
         steps=50,
         seed=stage.dice.randrange(10**9),
@@ -62,10 +68,11 @@ async def compare(stage: Stage, client: SyncClient) -> None:
 
 async def compare_far(stage: Stage, action: Action, faults: str) -> None:
     """With each of the two drivers."""
-    async with Proxy(stage.server.admin_url) as proxy:
+    url = url_of(stage)
+    async with Proxy(url) as proxy:
         driver = AsyncClient(from_url(proxy.url))
-        near = FarClient(stage.server.admin_url, proxy, action, stage.dice)
-        loop = FarLoopClient(stage.server.admin_url, proxy, action, stage.dice)
+        near = FarClient(url, proxy, action, stage.dice)
+        loop = FarLoopClient(url, proxy, action, stage.dice)
         loop.loop, loop.driver = asyncio.get_running_loop(), driver
         with short_pauses(), quiet():
             for client in (near, loop):
@@ -110,4 +117,4 @@ async def requests_are_lost(stage: Stage) -> None:
     server=without_aof,
 )
 async def random_steps(stage: Stage) -> None:
-    await compare(stage, SyncClient(from_url(stage.server.admin_url)))
+    await compare(stage, SyncClient(from_url(url_of(stage))))
