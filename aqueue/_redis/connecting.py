@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import redis.exceptions as redis_errors
@@ -23,11 +24,23 @@ async def connect(source: Source) -> Any:
     path = None if source.start is None else await asyncio.to_thread(start, source.start)
     connection: Any = source.async_connection(path)
     try:
-        await connection.connect()
+        with _outages():
+            await connection.connect()
     except BaseException:  # cancelled between the connection and its greeting, redis-py leaves it open
         close_now(connection)
         raise
     return connection
+
+
+@contextmanager
+def _outages() -> Generator[None]:
+    """Whatever keeps a connection from being made is an outage: credential providers raise anything."""
+    try:
+        yield
+    except CAUGHT:
+        raise
+    except Exception as error:
+        raise redis_errors.ConnectionError(f"cannot connect: {type(error).__name__}: {error}") from error
 
 
 def connect_blocking(source: Source, timeout: float) -> Any:
@@ -41,7 +54,12 @@ def connect_blocking(source: Source, timeout: float) -> Any:
         raise AssertionError("a blocking call was suspended")
     path = start(source.start) if source.start is not None else None
     connection = source.sync_connection(path, timeout=timeout)
-    connection.connect()  # type: ignore[no-untyped-call]
+    try:
+        with _outages():
+            connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        connection.disconnect()  # type: ignore[no-untyped-call]
+        raise
     return connection
 
 

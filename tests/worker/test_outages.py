@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis import CredentialProvider
+from redis.asyncio import Redis
 
 from aqueue import Queue, Worker
 from aqueue.connection import Namespace
+from aqueue.sync import Queue as SyncQueue
 from tests import tasks
 from tests.servers import Server
 from tests.support import wait_until
@@ -67,6 +70,45 @@ async def test_an_idle_worker_goes_on_after_a_restart(own_server: Server, own_qu
         own_server.kill()
         asyncio.get_running_loop().call_later(0.3, own_server.start)
         assert await (await own_queue.enqueue(tasks.add, 5, 6)).wait(10) == 11
+
+
+class Tokens(CredentialProvider):
+    """Credentials from somewhere else, which may be away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.refusals = 0
+
+    def get_credentials(self) -> tuple[str, str]:
+        if self.is_away:
+            self.refusals += 1
+            raise LookupError("no token")
+        return "ann", "secret"
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return self.get_credentials()
+
+
+async def test_credentials_that_cannot_be_had_for_a_while_are_an_outage() -> None:
+    with Server(aof=False) as server:
+        server.user("ann", "~*", "&*", "+@all")
+        tokens = Tokens()
+        client = Redis(port=server.port, credential_provider=tokens)
+        queue, blocking = Queue(connection=client), SyncQueue(connection=client)
+        async with queue, working(queue, lease=1):
+            await (await asyncio.to_thread(blocking.enqueue, tasks.add, 1, 2))._job.wait(10)
+            tokens.is_away = True
+            db: Any = server.client()
+            for kind in ("normal", "pubsub"):
+                db.client_kill_filter(_type=kind, skipme=True)
+            one = asyncio.ensure_future(queue.enqueue(tasks.add, 3, 4))
+            two = asyncio.ensure_future(asyncio.to_thread(blocking.enqueue, tasks.add, 5, 6))
+            await wait_until(lambda: tokens.refusals > 9)
+            tokens.is_away = False
+
+            assert await (await one).wait(10) == 7
+            assert await (await two)._job.wait(10) == 11
+        blocking.close()
 
 
 async def test_jobs_that_run_through_a_restart_are_recorded_and_not_run_again(
