@@ -55,6 +55,7 @@ _OFTEN = "a key that is read once more says the same"
 #: Mutants that nobody can notice: (file, part of the mutant's name) -> reason.
 NO_GUARD = {
     ("claim", "if deadline then -> if true"): _SPARES,
+    ("claim", "if is_replay then -> if true"): _SPARES,
     ("claim", "elseif RARE[name] then -> elseif true"): _SPARES,
     ("claim", "elseif is_rung[queue] then -> elseif true"): _SPARES,
     ("claim", "if delayed[queue] > 0 then -> if true"): _SPARES,

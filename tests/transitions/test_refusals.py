@@ -126,8 +126,8 @@ async def test_settle_refuses_too_many_outcomes(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("fact_count", "rest"),
-    [(-2, []), (1, ["a"]), (4, ["a", "b"]), (0, ["q", "i"]), (0, ["q", "i", "t"] * 999)],
-    ids=["less than none", "half a fact", "missing facts", "half a lease", "too many leases"],
+    [(-6, []), (1, ["a"]), (6, []), (4, ["a", "b"]), (0, ["q", "i"]), (0, ["q", "i", "t"] * 999)],
+    ids=["less than none", "half a fact", "no facts", "missing facts", "half a lease", "too many leases"],
 )
 async def test_extend_refuses_what_is_incomplete(stage: Stage, fact_count: int, rest: list[str]) -> None:
     await stage.start("a")
