@@ -213,7 +213,7 @@ class AsyncClient:
 
         Raises:
             SettingsError: A newer version has changed it.
-            QueueUnavailable: Redis does not answer.
+            QueueUnavailable: Redis does not answer, or is the wrong node of a cluster.
         """
         commands = [*(("SCRIPT", "LOAD", script.text) for script in _SCRIPTS.values()), ("GET", keys.schema)]
         try:
@@ -224,17 +224,17 @@ class AsyncClient:
             return  # a foreign key, which `aqueue doctor` moves out of the way
         check_layout(keys, None if layout is None else layout.decode("utf-8", "replace"))
 
-    async def check_node(self, keys: Keys) -> None:
+    async def check_node(self, keys: Keys, *, patience: float = PATIENCE) -> None:
         """Find out whether the node of a cluster is the one that has this namespace. One round trip.
 
         Raises:
-            QueueUnavailable: It is not, and `moved_to` says which one is.
+            QueueUnavailable: It is not, and `moved_to` says which one is; or it does not answer.
         """
         try:
-            await self.read(Lookup([("EXISTS", keys.absent)], lambda replies: None))
+            await self.read(Lookup([("EXISTS", keys.absent)], lambda replies: None), patience=patience)
         except QueueUnavailable as error:
-            if error.moved_to is not None:
-                raise
+            if error.moved_to is not None or not error.refused:
+                raise  # who lacks rights is told of them by what needs them
 
     async def ping(self, *, patience: float = PATIENCE) -> None:
         """Raise QueueUnavailable unless Redis answers."""

@@ -50,7 +50,7 @@ def questions(operation: Operation[Any]) -> list[tuple[Argument, ...]]:
 def trial(operation: Operation[Any]) -> list[tuple[Argument, ...]]:
     """The command, when there is nothing to wait for: whether the server and the user's rights allow it.
 
-    Another node of a cluster answers to the first that it is one.
+    A read comes first, which the wrong node of a cluster refuses: a replica would tell of something else.
     """
     return [("EXISTS", operation.keys[0]), _wait(operation.durability, _TRIAL_MS)]
 

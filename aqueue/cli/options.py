@@ -55,4 +55,4 @@ class Target:
         client = space.connector.client()
         with muted_logs():
             await client.ping(patience=PATIENCE)
-            await client.check_node(space.keys)
+            await client.check_node(space.keys, patience=PATIENCE)

@@ -295,7 +295,6 @@ class Worker:
         self._run = run = Run(self.space, self.settings, self._me, limits, lifespan)
         try:
             client = self.space.connector.client()
-            await client.check_node(self.space.keys)
             await client.check_permissions(self.space.keys)
             await client.load_scripts(self.space.keys)
             with restored_signals(run.signaled if handle_signals else None), contained_tasks():
