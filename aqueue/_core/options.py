@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
-from aqueue._core.clock import Duration, to_ms, to_seconds
+from aqueue._core.clock import LONGEST_MS, Duration, to_ms, to_seconds
 from aqueue._core.durability import check_durability
 from aqueue._core.names import _shown, check_integer
 from aqueue.errors import SettingsError
@@ -131,7 +131,7 @@ class RetryPolicy:
                 wait = self.longest
         if self.jitter:
             wait *= 1 + self.jitter * random.uniform(-1, 1)
-        return round(min(wait, self.longest))
+        return round(max(0, min(wait, self.longest, LONGEST_MS)))  # whatever others wrote into the record
 
     def covers(self, error: type[BaseException] | Collection[str]) -> bool:
         """Whether this exception may be retried: a class, or the names of one from another process."""

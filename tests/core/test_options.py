@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aqueue._core.clock import LONGEST_MS
 from aqueue._core.options import UNLIMITED, Retry, RetryPolicy, check_options, check_timeout, show_limit
 from aqueue.errors import SettingsError
 
@@ -209,3 +210,21 @@ def test_not_on_wins_over_on() -> None:
 def test_classes_need_not_stand_in_a_tuple() -> None:
     assert not policy(max=1, not_on=Local).covers(Local)
     assert policy(max=1, on=[Local]).covers(Local)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ('"waits": [1e300], "longest": 1e308', LONGEST_MS),
+        ('"waits": [5], "longest": Infinity, "jitter": 1e300, "backoff": Infinity', None),
+        ('"waits": [5], "longest": -1e300', 0),
+        ('"waits": [-5]', 0),
+    ],
+)
+def test_no_policy_that_others_wrote_waits_longer_than_there_is_time(
+    policy: str, expected: int | None
+) -> None:
+    found = RetryPolicy.decode(f'{{"max": 3, {policy}}}'.encode()).delay_ms(2)
+
+    assert 0 <= found <= LONGEST_MS
+    assert expected in (None, found)
