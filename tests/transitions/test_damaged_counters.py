@@ -53,7 +53,7 @@ def _damage(stage: Stage, value: str) -> None:
     stage.db.hset(stage.keys.meta("default"), mapping=dict.fromkeys(COUNTERS, value))
 
 
-@pytest.mark.parametrize("value", ["junk", "", "1.5", HIGHEST, "9" * 40])
+@pytest.mark.parametrize("value", ["junk", "", HIGHEST])
 @pytest.mark.parametrize("verb", COUNTING)
 async def test_a_call_that_counts_does_all_it_does(stage: Stage, verb: str, value: str) -> None:
     call, counted = COUNTING[verb]
