@@ -7,12 +7,16 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from aqueue import Queue
 from tests import tasks
 from tests.cli import jobs
-from tests.cli.conftest import Invoke, Open, Start
+from tests.cli.conftest import ROOT, Invoke, Open, Start
 from tests.cli.hands import enqueue, make_failed, statuses, wait_for_status
 from tests.servers import Server, free_port
 from tests.support import wait_until
@@ -135,6 +139,21 @@ def test_a_thread_that_does_not_end_does_not_keep_the_process(queue: Queue, star
     assert code == 0, logged
     assert statuses(job_id) == ["failed"]
     assert "its code still runs" in logged
+
+
+@pytest.mark.parametrize(
+    ("closed", "loop"), [("<&-", "uvloop"), ("2>&-", "asyncio"), ("<&- >&- 2>&-", "uvloop")]
+)
+def test_it_works_without_standard_streams(queue: Queue, closed: str, loop: str) -> None:
+    if loop == "uvloop" and find_spec("uvloop") is None:
+        pytest.skip("needs uvloop")
+    job_id = enqueue(queue, process_jobs.say, "hello", executor="process")
+    command = f"exec {sys.executable} -m aqueue worker --burst --loop {loop} {closed}"
+
+    ended = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+
+    assert ended.returncode == 0, ended.stderr
+    assert statuses(job_id) == ["finished"]
 
 
 #: `aqueue`, with less patience.
