@@ -50,6 +50,7 @@ async def claim(
     name: str | None = None,
     nonce: str | None = None,
     lease_ms: int = 30_000,
+    alive_ms: int = 0,
 ) -> Claimed:
     """Claim as a worker does."""
     return await space.client.run(
@@ -61,6 +62,7 @@ async def claim(
             nonce=nonce or new_nonce(),
             limit=limit,
             lease_ms=lease_ms,
+            alive_ms=alive_ms,
         )
     )
 

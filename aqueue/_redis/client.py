@@ -102,7 +102,7 @@ class AsyncClient:
         is_simple = operation.durability == LOCAL and operation.script.sha in self.permitted
         if line is None or self.is_down or not is_simple:
             return None
-        answer = line.send(pack(_call(operation)), 1)
+        answer = line.send(pack(evalsha(operation)), 1)
         if self._calls.is_closed:
             self._calls.drop()
         return answer
@@ -132,7 +132,7 @@ class AsyncClient:
             if script.sha not in self.permitted:
                 await self._check(operation, attempts)
             if operation.durability == LOCAL:
-                [reply] = await self._try(self._calls, [_call(operation)], attempts, script, begun)
+                [reply] = await self._try(self._calls, [evalsha(operation)], attempts, script, begun)
             else:
                 with self._durable.board() as board:
                     reply = await self._run_durably(board, operation, attempts)
@@ -291,7 +291,7 @@ class AsyncClient:
         wanted = operation.durability
         if wanted not in self._tried:
             await self._try_to_ask(board, operation, attempts)
-        commands = [_call(operation), *durability.questions(operation)]
+        commands = [evalsha(operation), *durability.questions(operation)]
         try:
             reply, *_, confirmed = await self._try(board, commands, attempts, operation.script)
         except redis_errors.ResponseError as error:
@@ -345,7 +345,8 @@ class AsyncClient:
         logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
 
 
-def _call(operation: Operation[Any]) -> tuple[Argument, ...]:
+def evalsha(operation: Operation[Any]) -> tuple[Argument, ...]:
+    """The command that calls its script."""
     return "EVALSHA", operation.script.sha, len(operation.keys), *operation.keys, *operation.args
 
 

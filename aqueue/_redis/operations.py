@@ -121,9 +121,21 @@ class Claimed:
 
 
 def claim(
-    keys: Keys, queues: Sequence[str], *, worker_id: str, name: str, nonce: str, limit: int, lease_ms: int
+    keys: Keys,
+    queues: Sequence[str],
+    *,
+    worker_id: str,
+    name: str,
+    nonce: str,
+    limit: int,
+    lease_ms: int,
+    alive_ms: int = 0,
 ) -> Operation[Claimed]:
-    """Take up to `limit` (at most 100) waiting jobs under a lease, from the queues in order."""
+    """Take up to `limit` (at most 100) waiting jobs under a lease, from the queues in order.
+
+    Args:
+        alive_ms: Take nothing if the worker's last beat is older; 0: as old as it likes.
+    """
     script = _SCRIPTS["claim"]
     stored_name = "" if name == worker_id else name
     bound = script.bind(
@@ -136,6 +148,7 @@ def claim(
         lease_ms=lease_ms,
         max_bytes=BATCH_BYTES,
         worker_name=stored_name,
+        alive_ms=alive_ms,
         **_KEPT,
     )
 

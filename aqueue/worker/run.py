@@ -20,7 +20,7 @@ from aqueue.errors import AqueueError, BadSignature, QueueUnavailable
 from aqueue.worker.deadlines import Deadlines
 from aqueue.worker.doubt import doubt
 from aqueue.worker.executor import Executor
-from aqueue.worker.fetcher import Fetcher
+from aqueue.worker.fetcher import LAST_CLAIM, Fetcher
 from aqueue.worker.heartbeat import Heartbeat, News
 from aqueue.worker.identity import Identity
 from aqueue.worker.lifespan import Lifespan
@@ -38,8 +38,6 @@ logger: logging.Logger = get_logger("aqueue.worker")
 
 _ASKS = {"cancel": Ask.CANCEL, "stop": Ask.STOP, "lost": Ask.LOST}
 
-#: How long a claim that is under way at a shutdown may still take, seconds.
-LAST_CLAIM = 2.0
 #: How long the worker tries to remove its record at the end, seconds.
 LAST_CALL = 1.0
 

@@ -100,6 +100,11 @@ class Running:
         held = len(self._by_lease)
         return max(0, self._concurrency - held + min(self._leaving, self._concurrency))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no code runs."""
+        return len(self._by_lease) == self._leaving
+
     def leave(self, execution: Execution) -> None:
         """Its outcome is being sent: free the slot if its code is over."""
         if execution.is_over and not execution.is_leaving:

@@ -104,6 +104,7 @@ WORKING: dict[str, Install] = {
     "before a claim": _around(Fetcher, "_claim", after=False),
     "claim sent": _sent("claim"),
     "claim answered": _answered("claim"),
+    "before jobs are taken": _around(Fetcher, "_take", after=False),
     "before a start": _around(Run, "_start", after=False),
     "started": _around(Run, "_start", after=True),
     "while a job runs": _while_a_job_runs,

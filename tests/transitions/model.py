@@ -85,7 +85,7 @@ class Model(World):
 
     def cancel(self, job_id: str, mode: str, nonce: str) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].splitlines()
+            return self.answers[nonce].split("\n")
         status = self.status(job_id)
         if status is None:
             return ["missing"]
@@ -106,7 +106,7 @@ class Model(World):
 
     def requeue(self, job_ids: Sequence[str], nonce: str, front: bool) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].splitlines()
+            return self.answers[nonce].split("\n")
         words: list[str] = []
         for job_id in job_ids:
             status = self.status(job_id)
@@ -138,7 +138,7 @@ class Model(World):
 
     def delete(self, job_ids: Sequence[str], nonce: str, registry: str) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].splitlines()
+            return self.answers[nonce].split("\n")
         words: list[str] = []
         for job_id in job_ids:
             status = self.status(job_id)
@@ -210,7 +210,7 @@ class Model(World):
             else:
                 self.awake.discard(queue)
             next_due = min([next_due, *(self._due(id) for id in self.listed("scheduled", queue))])
-        if is_new and limit:
+        if is_new:
             claimed = " ".join(id for id, _ in taken)
             self.workers[worker] = record | {"claim": nonce, "claimed": claimed, "lease": str(LEASE)}
             self.until[f"worker:{worker}"] = self.now + 4 * LEASE + 60 * MINUTE

@@ -225,12 +225,47 @@ async def test_jobs_left_in_a_second_queue_wake_a_worker_too(stage: Stage) -> No
     assert (stage.tokens(), stage.tokens("other")) == (0, 1)
 
 
-async def test_a_claim_without_free_slots_leaves_the_one_before_it_to_be_repeated(stage: Stage) -> None:
+async def test_a_claim_without_free_slots_recalls_one_of_the_same_number(stage: Stage) -> None:
+    """It stands at Redis, and its worker is about to end."""
+    await stage.claim(nonce="5", limit=0)
     await stage.add("a")
-    (lease,) = await stage.claim(nonce="n1")
-    await stage.claim(nonce="n2", limit=0)
 
-    assert [again.token for again in await stage.claim(nonce="n1")] == [lease.token]
+    assert await stage.claim(nonce="5") == []
+    assert stage.where("a") == ["queue"]
+
+
+async def test_a_claim_without_free_slots_brings_what_one_of_the_same_number_has_taken(stage: Stage) -> None:
+    await stage.add("a")
+    (lease,) = await stage.claim(nonce="5")
+
+    assert [again.token for again in await stage.claim(nonce="5", limit=0)] == [lease.token]
+
+
+async def test_a_standing_claim_takes_nothing_for_a_worker_that_beats_no_more(stage: Stage) -> None:
+    await stage.extend()
+    await stage.add("a")
+    stage.drain()
+    stage.db.hincrby(stage.keys.worker("worker1"), "heartbeat", -15_001)
+
+    late = await support.claim(stage.space, nonce="5", alive_ms=15_000)
+
+    assert (late.leases, late.more, stage.tokens()) == ([], True, 1)  # another worker is woken
+    assert stage.where("a") == ["queue"]
+    assert stage.db.hget(stage.keys.worker("worker1"), "claim") is None
+    assert [lease.job_id for lease in await stage.claim(nonce="5")] == ["a"]
+
+
+async def test_a_standing_claim_takes_nothing_for_a_worker_without_a_record(stage: Stage) -> None:
+    await stage.add("a")
+
+    assert await stage.claim(nonce="5", alive_ms=15_000) == []
+
+
+async def test_a_standing_claim_takes_jobs_for_a_worker_that_has_beaten(stage: Stage) -> None:
+    await stage.extend()
+    await stage.add("a")
+
+    assert [lease.job_id for lease in await stage.claim(nonce="5", alive_ms=15_000)] == ["a"]
 
 
 async def test_each_execution_has_a_token_of_its_own(stage: Stage) -> None:

@@ -87,6 +87,7 @@ async def test_a_worker_tells_a_new_server_all_scripts_before_its_first_claim(
 
 
 async def test_an_idle_worker_needs_the_wake_a_claim_and_a_settlement(queue: Queue, trips: Trips) -> None:
+    """The claim follows the wake, so that nobody waits for it."""
     async with working(queue, concurrency=1):
         await wait_until(lambda: trips["BLPOP"])
         before = trips.copy()
@@ -97,7 +98,7 @@ async def test_an_idle_worker_needs_the_wake_a_claim_and_a_settlement(queue: Que
 
     used = trips - before
     assert used["settle"] == 20
-    assert used["claim"] == 20
+    assert used["claim"] in (20, 21)  # the next one may stand already
     assert used["BLPOP"] == 20
 
 

@@ -4,7 +4,8 @@
 -- Takes jobs from the queues in the order given, promoting due ones first. The jobs and their leases change hands
 -- in one step, for any number of queues. The same nonce gets the same jobs again while they are still
 -- this worker's: the reply to the first call may have been lost. Claims are numbered: one that the network
--- kept back until a later one was answered takes nothing, for nobody would run it.
+-- kept back until a later one was answered takes nothing, for nobody would run it. One that stands here until
+-- a wake token comes may outlive its worker, so it takes nothing unless the worker has beaten lately.
 --
 -- Replies  {next_ms, more, now, id, token, {field, value...}...}  next_ms: until the earliest scheduled job is due, -1
 --          for none; more: "1" while claimable jobs are left; the fields are those of before the claim, or on a
@@ -19,7 +20,8 @@ local max_bytes      = tonumber(ARGV[6]) -- int   arguments per call, but at lea
 local worker_name    = ARGV[7] -- str   stored with the job; "" when it is the uuid
 local failure_ttl_ms = tonumber(ARGV[8]) -- int   default life of failed jobs
 local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
--- ARGV[10...] names of the queues, in order of service
+local alive_ms       = tonumber(ARGV[10]) -- int  how old the worker's last beat may be; 0: as old as it likes
+-- ARGV[11...] names of the queues, in order of service
 
 -- include: clock
 -- include: given
@@ -30,16 +32,18 @@ local day_ms         = tonumber(ARGV[9]) -- int   life of expired jobs
 -- include: expire
 -- include: promote
 
-given(limit, lease_ms, max_bytes, failure_ttl_ms, day_ms)
+given(limit, lease_ms, max_bytes, failure_ttl_ms, day_ms, alive_ms)
 if limit > 100 then
   error("aqueue: too many jobs for one call")
 end
-local last = redis.call("HMGET", worker_key, "claim", "claimed")
+local last = redis.call("HMGET", worker_key, "claim", "claimed", "heartbeat")
 local is_replay = last[1] == nonce
-local is_new = not is_replay and (integer(last[1]) or 0) <= (tonumber(nonce) or math.huge)
+local is_late = (integer(last[1]) or 0) > (tonumber(nonce) or math.huge)
+local is_alive = alive_ms == 0 or now - (integer(last[3]) or 0) <= alive_ms
+local is_new = is_alive and not is_replay and not is_late
 -- Each key is read before the first write, so that a foreign one of another type stops the script in time.
 local is_paused, is_rung, delayed = {}, {}, {}
-for q = 10, #ARGV do
+for q = 11, #ARGV do
   local queue = ARGV[q]
   is_paused[queue] = redis.call("HGET", prefix .. "meta:" .. queue, "paused") == "1"
   is_rung[queue] = redis.call("LLEN", prefix .. "wake:" .. queue) > 0
@@ -137,7 +141,7 @@ local function take(queue)
 end
 
 local next_ms, more, open = -1, "", is_new
-for q = 10, #ARGV do
+for q = 11, #ARGV do
   local queue = ARGV[q]
   if delayed[queue] > 0 then
     promote(queue)
@@ -163,7 +167,7 @@ for q = 10, #ARGV do
   end
 end
 list_ended()
-if is_new and limit > 0 then
+if is_new then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
   redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- a claim may be repeated after an outage
 end
