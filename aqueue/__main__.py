@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from aqueue.cli.app import app
-from aqueue.cli.streams import open_missing
+from aqueue.cli.streams import prepare_streams
 
 
 def main() -> None:
     """Run a command and exit with its code."""
-    open_missing()
+    prepare_streams()
     app(prog_name="aqueue")
 
 

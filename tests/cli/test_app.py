@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ import typer
 from redis.exceptions import ResponseError
 
 import aqueue
+from aqueue import Queue
 from aqueue.__main__ import main
 from aqueue.cli import ending, text
 from aqueue.errors import AqueueError, NoSuchJobError, QueueUnavailable, SettingsError
@@ -140,3 +143,15 @@ def test_numbers_are_made_readable() -> None:
     assert [text.plural(number, "job") for number in (0, 1, 2_000)] == ["0 jobs", "1 job", "2,000 jobs"]
     ages = {0.2: "0 s", 119: "119 s", 120: "2 min", 7_200: "2 h", 200_000: "2 d"}
     assert {seconds: text.shown_age(seconds) for seconds in ages} == ages
+
+
+def test_a_stream_of_few_letters_shows_the_others_by_their_numbers(url: str) -> None:
+    asyncio.run(Queue("default", url).enqueue("a.b", job_id="a", description="caf\u00e9 \u6f22"))
+    ended = subprocess.run(
+        [sys.executable, "-m", "aqueue", "show", "a"],
+        env={**os.environ, **PLAIN, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+
+    assert b"caf\xe9 \\u6f22" in ended.stdout
