@@ -10,7 +10,24 @@ from typing import Any
 from aqueue._core.names import new_nonce
 from aqueue._redis import operations
 from aqueue._redis.operations import Claimed
+from aqueue._redis.scripts import Argument, Script
 from aqueue.connection import Namespace
+
+#: In one step, and with nothing that the smallest user may not do.
+_AGE = Script(
+    "age",
+    """#!lua flags=allow-oom
+for _, key in ipairs(KEYS) do
+  local members = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
+  for i = 1, #members, 2 do
+    if members[i + 1] ~= "inf" then
+      redis.call("ZADD", key, string.format("%.0f", members[i + 1] - ARGV[1]), members[i])
+    end
+  end
+end
+""",
+    [],
+)
 
 
 async def wait_until(
@@ -32,14 +49,8 @@ async def age(space: Namespace, *, seconds: float, queues: tuple[str, ...] = ("d
     """Let so much time pass for the leases, due times, ttls and removal times of these queues."""
     registries = ("started", "scheduled", "expiring", "finished", "failed", "canceled", "expired")
     names = [space.keys.registry(registry, queue) for queue in queues for registry in registries]
-    pages: list[list[bytes]] = await space.client.read(
-        operations.Lookup([("ZRANGE", name, 0, -1) for name in names], lambda replies: replies)
-    )
-    by = -int(seconds * 1000)
-    commands = [
-        ("ZINCRBY", name, by, member) for name, page in zip(names, pages, strict=True) for member in page
-    ]
-    await space.client.read(operations.Lookup(commands, lambda replies: None))
+    call: tuple[Argument, ...] = ("EVALSHA", _AGE.sha, len(names), *names, int(seconds * 1000))
+    await space.client.read(operations.Lookup([("SCRIPT", "LOAD", _AGE.text), call], lambda replies: None))
 
 
 async def claim(
