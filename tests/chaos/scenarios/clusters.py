@@ -35,9 +35,9 @@ class Home:
     ) -> None:
         """Let the slot be elsewhere for some time, under load; `others`: there are workers there."""
         await asyncio.sleep(self.stage.dice.uniform(0.2, 0.6))
-        self.stage.seen.add(REDIS_FAULTS)
         began = time.monotonic()
         await asyncio.to_thread(leave)
+        self.stage.seen.add("moves" if self.server.is_up else REDIS_FAULTS)
         if self.server.is_up:
             with pytest.raises(QueueUnavailable) as caught:
                 await self.stage.queue.enqueue(jobs.nap, 0)
