@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
 from aqueue._redis import operations
@@ -110,6 +113,22 @@ async def test_a_page_has_at_most_five_thousand_ids(stage: Stage, expired: bool)
 
     assert len((await _list(stage, limit=10_000)).split()) == 5000
     assert await _list(stage, limit=2, offset=8990 - expired) == "j8990 j8991"
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_each_part_of_a_list_is_what_is_left_of_it(stage: Stage, newest: bool) -> None:
+    queue, expiring = stage.keys.registry("queue", "default"), stage.keys.registry("expiring", "default")
+    draw = random.Random(7)
+    for _ in range(12):
+        ids = [f"j{number}" for number in range(9)]
+        stage.db.delete(queue, expiring)
+        stage.db.zadd(queue, {job_id: place for place, job_id in enumerate(ids)})
+        late = draw.sample(ids, draw.randint(1, 9))
+        stage.db.zadd(expiring, {**dict.fromkeys(late, 1), "stray": 1})
+        left = [job_id for job_id in ids if job_id not in late][:: -1 if newest else 1]
+        for offset, limit in itertools.product(range(0, 10, 2), (1, 3, 9)):
+            found = (await _list(stage, offset=offset, limit=limit, newest=newest)).split()
+            assert found == left[offset : offset + limit], (late, offset, limit)
 
 
 async def test_nine_thousand_expired_jobs_are_left_out_too(stage: Stage) -> None:

@@ -26,17 +26,28 @@ if registry ~= "queue" or redis.call("ZCOUNT", overdue_key, "-inf", whole(now)) 
   return redis.call(command, key, offset, offset + limit - 1)
 end
 
-local overdue, ids = {}, {}
+-- Those past their time are few, or the whole queue stands still: their places are looked up, not all ids.
+local overdue, places, ids = {}, {}, {}
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", overdue_key, "-inf", whole(now))) do
-  overdue[id] = true
+  local rank = redis.call("ZRANK", key, id)
+  if rank then
+    overdue[id] = true
+    places[#places + 1] = newest == "1" and redis.call("ZCARD", key) - 1 - rank or rank
+  end
 end
-for _, id in ipairs(redis.call(command, key, 0, -1)) do
-  if not overdue[id] then
-    if offset > 0 then
-      offset = offset - 1
-    elseif #ids < limit then
+table.sort(places)
+for _, place in ipairs(places) do
+  if place <= offset then
+    offset = offset + 1
+  end
+end
+repeat
+  local page = redis.call(command, key, offset, offset + limit - #ids - 1)
+  for _, id in ipairs(page) do
+    if not overdue[id] then
       ids[#ids + 1] = id
     end
   end
-end
+  offset = offset + #page
+until #page == 0 or #ids == limit
 return ids
