@@ -213,7 +213,8 @@ class Model(World):
         if is_new:
             claimed = " ".join(id for id, _ in taken)
             self.workers[worker] = record | {"claim": nonce, "claimed": claimed, "lease": str(LEASE)}
-            self.until[f"worker:{worker}"] = self.now + 4 * LEASE + 60 * MINUTE
+            if "claim" not in record:
+                self.until[f"worker:{worker}"] = self.now + 4 * LEASE + 60 * MINUTE
         return taken, None if next_due == FOREVER else max(0, next_due - self.now), more
 
     def _take(self, queue: str, worker: str, name: str, nonce: str, slots: int) -> list[tuple[str, str]]:

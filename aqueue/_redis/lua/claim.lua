@@ -100,11 +100,12 @@ local function read(fields)
   return status, size, rare
 end
 
--- take(queue): claim from one queue until the slots or the bytes are used up
+-- take(queue): claim from one queue until the slots or the bytes are used up; whether that has emptied it
 local bytes = 0
 local function take(queue)
   local queue_key, expiring_key = prefix .. "queue:" .. queue, prefix .. "expiring:" .. queue
-  local found = redis.call("ZRANGE", queue_key, 0, limit - #ids - 1, "WITHSCORES")
+  local free = limit - #ids
+  local found = redis.call("ZRANGE", queue_key, 0, free - 1, "WITHSCORES")
   local gone, leases, timed = 0, {}, {}
   for i = 1, #found, 2 do
     local id = found[i]
@@ -138,6 +139,7 @@ local function take(queue)
   if #leases > 0 then
     redis.call("ZADD", prefix .. "started:" .. queue, unpack(leases))
   end
+  return #found < free * 2 and #found == gone * 2
 end
 
 local next_ms, more, open = -1, "", is_new
@@ -146,12 +148,9 @@ for q = 11, #ARGV do
   if delayed[queue] > 0 then
     promote(queue)
   end
-  if open and not is_paused[queue] and #ids < limit then
-    take(queue)
-  end
   if not is_paused[queue] then
-    local left = redis.call("ZCARD", prefix .. "queue:" .. queue)
-    if left > 0 then
+    local is_empty = open and #ids < limit and take(queue)
+    if not is_empty and redis.call("ZCARD", prefix .. "queue:" .. queue) > 0 then
       more, open = "1", false -- no queue is served before those ahead of it are empty
       if not is_rung[queue] then
         redis.call("LPUSH", prefix .. "wake:" .. queue, "1")
@@ -169,7 +168,9 @@ end
 list_ended()
 if is_new then
   redis.call("HSET", worker_key, "claim", nonce, "claimed", table.concat(ids, " "), "lease", whole(lease_ms))
-  redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000)) -- a claim may be repeated after an outage
+  if not last[1] then -- each beat renews it: a claim may be repeated after an outage
+    redis.call("PEXPIRE", worker_key, whole(lease_ms * 4 + 3600000))
+  end
 end
 reply[1], reply[2] = next_ms, more
 return reply
