@@ -1,5 +1,8 @@
 """What one loop enqueues into one queue within one turn, or while a call is under way, sent in one call.
 
+After a call with one job, the next one is sent at once: there is nobody to wait for. Where that is wrong, the
+others follow in a second call, as a second half does.
+
 Each job has its own nonce and its own answer. A waiter that is cancelled does not cancel the call.
 """
 
@@ -69,6 +72,8 @@ class Coalescer:
         self._begun: Begun | None = None
         #: A call is under way, or will be in this turn of the loop.
         self._is_busy = False
+        #: The last call had one job.
+        self._was_alone = False
         #: Sees a call through that does not go smoothly.
         self._task: asyncio.Task[None] | None = None
 
@@ -86,7 +91,10 @@ class Coalescer:
         self._waiting.append(waiting)
         if not self._is_busy:
             self._is_busy = True
-            loop.call_soon(self._send)
+            if self._was_alone:
+                self._send()
+            else:
+                loop.call_soon(self._send)
         return waiting.answer
 
     def abandon(self) -> None:
@@ -106,6 +114,7 @@ class Coalescer:
         most = BATCH // 2 if not self._batch and len(self._waiting) <= BATCH else BATCH
         self._batch = batch = next(batches(self._waiting[:most], size=_size))
         del self._waiting[: len(batch)]
+        self._was_alone = len(batch) == 1
         operation = enqueue(self._keys, self._queue, [waiting.job for waiting in batch])
         try:
             self._begun = self._client.begin(operation)

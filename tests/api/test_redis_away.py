@@ -327,4 +327,6 @@ async def test_nobody_waits_for_the_patience_of_those_before_him(
 
     assert time.monotonic() - begin < 6  # 20 calls with patience of their own take 8 s
     kinds = [type(error) for error in errors]
-    assert (kinds[:100], set(kinds[100:])) == ([EnqueueUncertain] * 100, {QueueUnavailable})
+    sent = kinds.count(EnqueueUncertain)
+    assert kinds == [EnqueueUncertain] * sent + [QueueUnavailable] * (2_000 - sent)
+    assert 0 < sent <= 100

@@ -51,6 +51,18 @@ async def test_a_hundred_enqueues_at_once_are_two_round_trips(queue: Queue, trip
     assert trips["enqueue"] <= 2
 
 
+async def test_who_enqueues_alone_does_not_wait_for_others(queue: Queue, trips: Trips) -> None:
+    """After a call with one job, the next job leaves in the very turn of the loop in which it comes."""
+    await queue.enqueue(tasks.add, 1, 2)
+    trips.clear()
+
+    enqueuing = asyncio.create_task(queue.enqueue(tasks.add, 1, 2))
+    await asyncio.sleep(0)  # its first step, and none of what that has called soon
+
+    assert trips["enqueue"] == 1
+    await enqueuing
+
+
 async def test_a_thousand_jobs_are_enqueued_in_ten_and_fetched_in_one(
     queue: Queue, url: str, trips: Trips
 ) -> None:
