@@ -88,6 +88,9 @@ _FORBIDDEN = (
     "Protocol error: unauthenticated",
 )
 
+#: What it says to a number in the URL that is too high.
+_NO_DATABASE = "DB index is out of range"
+
 #: The user, whom Redis 7.0 does not name, and the command that it may not call.
 _NO_PERMISSION = re.compile(r"(?:User (\S+)|this user) has no permissions to run the '([\w|]+)' command")
 
@@ -113,7 +116,7 @@ def judge(error: BaseException) -> Verdict:
         if isinstance(error, kind):
             return verdict
     text = str(error)
-    if text.startswith(_FORBIDDEN):
+    if text.startswith((*_FORBIDDEN, _NO_DATABASE)):
         return Verdict.REFUSED
     if _REPLICA.match(text):
         return Verdict.RECONNECT
@@ -181,6 +184,9 @@ class Attempts:
         )
 
     def _refused(self, cause: Exception) -> AqueueError:
+        if str(cause).startswith(_NO_DATABASE):
+            number = self._source.options.get("db")
+            return self._unavailable(f"has no database {number}, as its setting `databases` says")
         found = _NO_PERMISSION.search(str(cause))
         if isinstance(cause, redis_errors.MovedError):
             error = self._unavailable(

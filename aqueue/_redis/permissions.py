@@ -16,7 +16,7 @@ from aqueue._redis.source import Source
 from aqueue.errors import QueueUnavailable
 
 #: Which of some calls this user may not make. They are compared with its rules, and none is made. A call that
-#: lacks arguments would crash Valkey.
+#: lacks arguments would crash Valkey; a command that the server does not know is nobody's to permit.
 _DENIED = Script(
     "denied",
     """#!lua flags=no-writes,allow-oom
@@ -26,7 +26,8 @@ while redis.acl_check_cmd and at < #ARGV do
   for part = 1, tonumber(ARGV[at]) do
     call[part] = ARGV[at + part]
   end
-  if not redis.acl_check_cmd(unpack(call)) then
+  local is_known, is_allowed = pcall(redis.acl_check_cmd, unpack(call))
+  if is_known and not is_allowed then
     denied[#denied + 1] = number
   end
   at, number = at + #call + 1, number + 1

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aqueue._redis.connecting import close_now, connect
-from aqueue._redis.faults import CAUGHT, Attempts
+from aqueue._redis.faults import CAUGHT, LONGEST_PAUSE, Attempts
 from aqueue._redis.source import Source
 
 #: Called with a message, or with None when the subscription stands (again).
@@ -79,8 +79,7 @@ class Subscriber:
                 async with asyncio.timeout(5):
                     connection = await self._dial(self._source)
             except CAUGHT as error:
-                attempts.failed(error, sent=False)
-                await asyncio.sleep(attempts.pause())
+                await _rest(attempts, error)
                 continue
             began = time.monotonic()
             try:
@@ -88,8 +87,7 @@ class Subscriber:
             except CAUGHT as error:
                 if time.monotonic() - began > QUIET:
                     attempts = Attempts(self._source, None)
-                attempts.failed(error, sent=False)  # what is refused at once is asked for less and less often
-                await asyncio.sleep(attempts.pause())
+                await _rest(attempts, error)  # what is refused at once is asked for less and less often
 
     async def _serve(self, connection: Any) -> None:
         try:
@@ -130,3 +128,13 @@ class Subscriber:
             listener(None)
         elif listener is not None and kind == b"message":
             listener(rest[0])  # pyright: ignore[reportUnknownArgumentType]
+
+
+async def _rest(attempts: Attempts, error: Exception) -> None:
+    """Wait until the next try, also where that will hardly help: nobody depends on being told."""
+    try:
+        attempts.failed(error, sent=False)
+    except CAUGHT:
+        await asyncio.sleep(LONGEST_PAUSE)
+    else:
+        await asyncio.sleep(attempts.pause())

@@ -6,13 +6,14 @@ The rows are in tests/api/troubles.py, the table that decides is `aqueue._redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from aqueue import EnqueueUncertain, Job, Queue, QueueFull, QueueUnavailable
+from aqueue import EnqueueUncertain, Job, Queue, QueueFull, QueueUnavailable, Worker
 from aqueue._redis.scripts import load
+from aqueue.sync import Queue as SyncQueue
 from aqueue.worker import maintenance
 from tests import tasks
 from tests.api.conftest import hurry as hurry
@@ -162,4 +163,19 @@ async def test_a_host_that_nobody_knows_is_named(hurry: None) -> None:
 
     with pytest.raises(QueueUnavailable, match=r"job 'mine' was not enqueued: .*no-such-host\.invalid"):
         await queue.enqueue(tasks.add, 1, 2, job_id="mine")
+    await queue.aclose()
+
+
+async def test_a_database_that_the_server_does_not_have_is_told_at_once(server: Server) -> None:
+    url = server.url.replace("/0", "/4711")
+    queue = Queue(connection=url)
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        lambda: queue.enqueue(tasks.add, 1, 2),
+        lambda: asyncio.to_thread(SyncQueue(connection=url).enqueue, tasks.add, 1, 2),
+        lambda: Worker([queue]).work(burst=True),
+    ]
+    for call in calls:
+        with pytest.raises(QueueUnavailable, match="has no database 4711") as caught:
+            await call()
+        assert (caught.value.uncertain, caught.value.refused) == (False, False)
     await queue.aclose()

@@ -11,7 +11,7 @@ import pytest
 from redis import CredentialProvider
 from redis.asyncio import Redis
 
-from aqueue import Queue, Worker
+from aqueue import Job, JobStopped, Queue, Worker
 from aqueue.connection import Namespace
 from aqueue.sync import Queue as SyncQueue
 from tests import tasks
@@ -70,6 +70,22 @@ async def test_an_idle_worker_goes_on_after_a_restart(own_server: Server, own_qu
         own_server.kill()
         asyncio.get_running_loop().call_later(0.3, own_server.start)
         assert await (await own_queue.enqueue(tasks.add, 5, 6)).wait(10) == 11
+
+
+async def test_a_server_without_subscriptions_is_looked_at_again_and_again() -> None:
+    with Server("--rename-command", "SUBSCRIBE", "", aof=False) as server:
+        queue = Queue(connection=server.url)
+        async with queue, working(queue, lease=1):
+            assert await (await queue.enqueue(tasks.add, 1, 2)).wait(10) == 3
+            held = await queue.enqueue(tasks.nap, 60)
+            await wait_until(lambda: has_begun(held))
+            await held.stop()
+            with pytest.raises(JobStopped):
+                await held.wait(10)
+
+
+async def has_begun(job: Job[Any]) -> bool:
+    return await status(job) == "started"
 
 
 class Tokens(CredentialProvider):
