@@ -88,8 +88,13 @@ _FORBIDDEN = (
     "Protocol error: unauthenticated",
 )
 
-#: What it says to a number in the URL that is too high.
-_NO_DATABASE = "DB index is out of range"
+#: What a server says that cannot be used as the URL names it, and what to tell of it.
+_UNUSABLE = {
+    "DB index is out of range": "has no database {db}, as its setting `databases` says",
+    "unknown command 'EVALSHA'": "runs no scripts: for a sentinel the URL is sentinel://host:port/master",
+    "unknown command `EVALSHA`": "runs no scripts: for a sentinel the URL is sentinel://host:port/master",
+    "Client names cannot contain": "does not take client_name={client_name!r}",
+}
 
 #: The user, whom Redis 7.0 does not name, and the command that it may not call.
 _NO_PERMISSION = re.compile(r"(?:User (\S+)|this user) has no permissions to run the '([\w|]+)' command")
@@ -116,7 +121,7 @@ def judge(error: BaseException) -> Verdict:
         if isinstance(error, kind):
             return verdict
     text = str(error)
-    if text.startswith((*_FORBIDDEN, _NO_DATABASE)):
+    if text.startswith((*_FORBIDDEN, *_UNUSABLE)):
         return Verdict.REFUSED
     if _REPLICA.match(text):
         return Verdict.RECONNECT
@@ -184,9 +189,12 @@ class Attempts:
         )
 
     def _refused(self, cause: Exception) -> AqueueError:
-        if str(cause).startswith(_NO_DATABASE):
-            number = self._source.options.get("db")
-            return self._unavailable(f"has no database {number}, as its setting `databases` says")
+        for words, reason in _UNUSABLE.items():
+            if str(cause).startswith(words):
+                options = self._source.options
+                return self._unavailable(
+                    reason.format(db=options.get("db"), client_name=options.get("client_name"))
+                )
         found = _NO_PERMISSION.search(str(cause))
         if isinstance(cause, redis_errors.MovedError):
             error = self._unavailable(

@@ -6,7 +6,8 @@ The rows are in tests/api/troubles.py, the table that decides is `aqueue._redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.api.conftest import hurry as hurry
 from tests.api.proxy import Action, Proxy
 from tests.api.troubles import OOM, PASSING, REFUSING, Trouble
 from tests.clusters import lone_node
+from tests.sentinels import Sentinel, wait_for
 from tests.servers import Server
 from tests.support import wait_until
 from tests.worker import jobs
@@ -166,8 +168,28 @@ async def test_a_host_that_nobody_knows_is_named(hurry: None) -> None:
     await queue.aclose()
 
 
-async def test_a_database_that_the_server_does_not_have_is_told_at_once(server: Server) -> None:
-    url = server.url.replace("/0", "/4711")
+@pytest.fixture(scope="module")
+def sentinel(server: Server) -> Iterator[str]:
+    """A sentinel, as if it were a server."""
+    running = Sentinel(server.port)
+    running.start()
+    wait_for(lambda: running.client().ping(), "the sentinel")
+    yield f"redis://127.0.0.1:{running.port}/0"
+    running.kill()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "reason"),
+    [
+        ("/4711", "has no database 4711"),
+        ("/0?client_name=a%20b", "does not take client_name='a b'"),
+        ("", "runs no scripts: for a sentinel the URL is sentinel://"),
+    ],
+)
+async def test_a_server_that_is_no_use_as_it_is_named_is_told_at_once(
+    server: Server, sentinel: str, suffix: str, reason: str
+) -> None:
+    url = server.url.replace("/0", suffix) if suffix else sentinel
     queue = Queue(connection=url)
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: queue.enqueue(tasks.add, 1, 2),
@@ -175,7 +197,7 @@ async def test_a_database_that_the_server_does_not_have_is_told_at_once(server: 
         lambda: Worker([queue]).work(burst=True),
     ]
     for call in calls:
-        with pytest.raises(QueueUnavailable, match="has no database 4711") as caught:
+        with pytest.raises(QueueUnavailable, match=re.escape(reason)) as caught:
             await call()
         assert (caught.value.uncertain, caught.value.refused) == (False, False)
     await queue.aclose()
