@@ -39,6 +39,10 @@ logger = get_logger("aqueue")
 #: redis-py's asyncio connections pack in Python, which costs a worker a third of its time.
 pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
+#: Seconds after an outage was logged in which no other is: a full disk or a replica refuses writes alone, and
+#: each read that succeeds looks like the end of it.
+QUIET = 30.0
+
 _LINE = re.compile(r"user_script:(\d+)")
 
 
@@ -93,6 +97,9 @@ class AsyncClient:
         self._watch = None if source.sentinels is None else Watch(source, source.sentinels)
         self._coalescers: dict[tuple[str, str, str], Coalescer] = {}
         self._down_since: float | None = None
+        #: Whether that was logged, and until when nothing is.
+        self._is_told = False
+        self._quiet_until = 0.0
         #: Workers of this loop, which need it open.
         self.workers = 0
 
@@ -333,16 +340,21 @@ class AsyncClient:
         return await board.open()
 
     def _log_down(self, error: Exception, verdict: Verdict) -> None:
-        """Say once that Redis is away, however many calls try again."""
-        if self._down_since is None:
-            self._down_since = time.monotonic()
+        """Say once that Redis is away, however many calls try again, and others succeed meanwhile."""
+        if self._down_since is not None:
+            return
+        self._down_since = now = time.monotonic()
+        self._is_told = now >= self._quiet_until
+        if self._is_told:
+            self._quiet_until = now + QUIET
             does = "refuses calls" if verdict in (Verdict.REFUSED, Verdict.FULL) else "does not answer"
             logger.warning("Redis at %s %s, trying again: %s", self.source.shown, does, describe(error))
 
     def _log_up(self) -> None:
         seconds = time.monotonic() - (self._down_since or 0)
         self._down_since = None
-        logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
+        if self._is_told:
+            logger.warning("Redis at %s answers again, after %.1f s", self.source.shown, seconds)
 
 
 def evalsha(operation: Operation[Any]) -> tuple[Argument, ...]:

@@ -114,6 +114,20 @@ async def test_an_outage_is_told_once_and_its_end_too(
     assert "answers again, after" in lines[1]
 
 
+async def test_a_server_that_refuses_writes_alone_is_not_told_of_at_each_of_them(
+    queue: Queue, own_server: Server, hurry: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "aqueue")
+    client: Any = own_server.client()
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    for _ in range(5):
+        with pytest.raises(QueueUnavailable, match="read only replica"):
+            await queue.pause()
+        await queue.count()
+
+    assert len(caplog.records) == 2
+
+
 async def test_a_frozen_server_is_waited_for(queue: Queue, own_server: Server) -> None:
     own_server.freeze()
     enqueue = asyncio.create_task(queue.enqueue(jobs.nothing, job_id="mine"))
