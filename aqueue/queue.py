@@ -62,7 +62,8 @@ class Queue(Enqueuing):
                 are not coroutine functions. None: as the worker says.
             middleware: Around enqueuing, the first outermost: `async def mw(call, call_next)`.
             durability: What an enqueue waits for unless its call says otherwise: "local": the server has the
-                job, "replicated:N": so many replicas, too, "fsync": its disk; else NotReplicated.
+                job, "replicated:N": so many replicas, too, "fsync": its disk; else NotReplicated. What runs
+                where it is enqueued does not wait for it.
             options: namespace, serializer, signing_key and trust_redis; see `aqueue.connection.SpaceOptions`.
 
         Raises:
