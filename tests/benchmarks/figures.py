@@ -176,7 +176,7 @@ def _figures() -> list[Figure]:
         ),
         Figure("naps", naps, lambda peer: peer.nap is not None),
         Figure("threads", threads, lambda peer: peer.plain is not None),
-        Figure("latency", partial(answered, command="latency", count=300)),
+        Figure("latency", partial(answered, command="latency", count=1_000)),
         Figure("round_trip", partial(answered, command="round_trip", count=300)),
         Figure("steady", partial(answered, command="steady", count=10_000), _is_async),
         Figure("startup", startup),
