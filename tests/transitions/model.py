@@ -85,7 +85,7 @@ class Model(World):
 
     def cancel(self, job_id: str, mode: str, nonce: str) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].split("\n")
+            return self.answers[nonce].splitlines()
         status = self.status(job_id)
         if status is None:
             return ["missing"]
@@ -106,7 +106,7 @@ class Model(World):
 
     def requeue(self, job_ids: Sequence[str], nonce: str, front: bool) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].split("\n")
+            return self.answers[nonce].splitlines()
         words: list[str] = []
         for job_id in job_ids:
             status = self.status(job_id)
@@ -138,7 +138,7 @@ class Model(World):
 
     def delete(self, job_ids: Sequence[str], nonce: str, registry: str) -> list[str]:
         if nonce in self.answers:
-            return self.answers[nonce].split("\n")
+            return self.answers[nonce].splitlines()
         words: list[str] = []
         for job_id in job_ids:
             status = self.status(job_id)

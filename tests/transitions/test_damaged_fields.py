@@ -147,3 +147,17 @@ async def test_a_damaged_incarnation_starts_anew(stage: Stage, nonsense: str) ->
     _damage(stage, nonsense, "incarnation")
     await stage.add("a")
     assert stage.db.hget(stage.keys.job("a"), "incarnation") == b"1"
+
+
+@pytest.mark.parametrize("status", ["", "\n", "x\ny"])
+async def test_a_damaged_status_does_not_shift_the_answers_of_a_repeated_call(
+    stage: Stage, status: str
+) -> None:
+    await stage.failed("b")
+    await stage.add("a")
+    _damage(stage, status, "status")
+
+    for call in (stage.requeue, stage.delete):
+        first = await call("a", "b", nonce=call.__name__)
+        assert first == [status.replace("\n", " "), "ok"]
+        assert await call("a", "b", nonce=call.__name__) == first

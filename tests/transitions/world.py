@@ -186,7 +186,7 @@ class World:
         self.histories[job_id] = [parts, *self.histories.get(job_id, [])][:9]
 
     def _answer(self, nonce: str, words: list[str]) -> list[str]:
-        self.answers[nonce] = "\n".join(words)
+        self.answers[nonce] = "".join(f"{word}\n" for word in words)
         self.until[f"reply:{nonce}"] = self.now + MINUTE
         return words
 

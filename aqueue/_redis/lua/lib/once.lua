@@ -6,13 +6,18 @@ local function answered()
     return nil
   end
   local words = {}
-  for word in string.gmatch(known, "[^\n]+") do
+  for word in string.gmatch(known, "([^\n]*)\n") do
     words[#words + 1] = word
   end
   return words
 end
 
 local function answer(words)
-  redis.call("SET", reply_key, table.concat(words, "\n"), "PX", 60000)
+  local lines = {}
+  for n, word in ipairs(words) do
+    words[n] = string.gsub(word, "\n", " ") -- a status that others wrote
+    lines[n] = words[n] .. "\n"
+  end
+  redis.call("SET", reply_key, table.concat(lines), "PX", 60000)
   return words
 end
