@@ -86,6 +86,26 @@ async def test_a_claim_brings_at_most_four_mebibytes_of_arguments(stage: Stage) 
     assert stage.ids("queue") == ["c"]
 
 
+async def test_jobs_that_are_left_for_their_bytes_wake_a_worker(stage: Stage) -> None:
+    half = b"x" * (BATCH_BYTES // 2)
+    await stage.enqueue(*(new_job(name, data=half) for name in ("a", "b", "c")))
+    stage.drain()
+
+    claimed = await support.claim(stage.space)
+
+    assert (len(claimed.leases), claimed.more, stage.tokens()) == (2, True, 1)
+
+
+async def test_a_queue_that_was_emptied_is_not_counted_again(stage: Stage) -> None:
+    await stage.add("a")
+    stage.db.config_resetstat()
+
+    await stage.claim(limit=2)
+
+    looked_at = ("scheduled", "queue", "started", "expiring")
+    assert stage.db.info("commandstats")["cmdstat_zcard"]["calls"] == len(looked_at)
+
+
 async def test_a_job_over_the_byte_limit_comes_alone(stage: Stage) -> None:
     await stage.enqueue(new_job("big", data=b"x" * (BATCH_BYTES + 1)))
     await stage.add("b")
